@@ -1,0 +1,344 @@
+"""The nouns of the product: frozen records, no I/O.
+
+Time is float seconds from the start of the recording, everywhere. `Audio`, `Speech`, `Heard` and
+`Transcript` hold what customers said and may be named only up to the redact stage (a test sees to
+it); everything to the right of that stage knows `RedactedTranscript`, which is no kind of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Generic, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from redaction.records import Finding, Redaction, Turn, Window, Word
+
+T_co = TypeVar("T_co", covariant=True)
+
+Samples = NDArray[np.float32]  # one channel, shape (samples,), range -1..1
+
+Severity = Literal["low", "medium", "high", "critical"]
+Status = Literal["done", "held", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ref(Generic[T_co]):
+    """The name of a kept record: what travels between stages and may enter a journal."""
+
+    call: str
+    kind: str  # class name of the record
+    sha256: str  # of the record's plain bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Warning:
+    """Something a reader of the result should know; docs/codes.md lists the codes."""
+
+    code: str
+    detail: str = ""  # one sentence, never call content
+
+
+# ---------------------------------------------------------------- what was handed in
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A recording as it was handed in. Name and metadata are redacted before this exists."""
+
+    call: str
+    name: str  # base name of the file
+    sha256: str  # of the file's bytes
+    size: int  # bytes
+    audio: Ref[Audio]
+    metadata: Mapping[str, str]  # CONTRACTS: call_ref agent team queue customer_ref started_at ...
+    agent_channel: Literal["auto", "left", "right"] = "auto"
+    language: str = "auto"  # ISO 639-1 or auto
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """Facts about a call's audio: what decoding it once has shown."""
+
+    id: str  # the call id
+    sha256: str  # of the file's bytes
+    name: str  # base name of the file, redacted
+    audio: Ref[Audio]
+    channels: int
+    rate: int  # Hz, as recorded
+    duration: float  # seconds, decoded
+    codec: str  # for example pcm_mulaw
+    metadata: Mapping[str, str]
+    agent_channel: Literal["auto", "left", "right"]
+    language: str
+    levels: tuple[float, ...]  # dBFS per channel over its active parts
+    bleed: float | None  # dB, how loud one side is on the other; None: mono or not measurable
+    bandwidth: float  # Hz, the highest frequency that carries speech: 3400 says telephone
+    warnings: tuple[Warning, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Audio:
+    """Raw: the bytes of a recording, as handed in. Read through `ports.Shelf`, never whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Raw: one stretch of speech on one channel of one call, ready for a transcriber."""
+
+    call: str
+    channel: int
+    offset: float  # seconds from the start of the recording
+    samples: Samples = field(repr=False)  # 16 kHz mono
+    band: Literal["wide", "telephone"] = "wide"
+
+
+# ---------------------------------------------------------------- raw speech (left of redact)
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentSpeech:
+    """Raw: what a transcriber made of one segment."""
+
+    words: tuple[Word, ...] = field(repr=False)  # times from the start of the recording
+    language: str  # ISO 639-1
+    language_confidence: float | None = None  # 0..1; None where the engine cannot tell
+    marks: tuple[str, ...] = ()  # doubts: no_speech, repetition, low_logprob, ...
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerSpan:
+    """Somebody speaks: [start, end) seconds; speakers are numbered from 0."""
+
+    speaker: int
+    start: float
+    end: float
+    channel: int | None = None  # None: heard on a mono recording
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """Raw: what was heard on one channel."""
+
+    channel: int
+    words: tuple[Word, ...] = field(repr=False)  # in time order
+    language: str  # ISO 639-1
+    made_by: str  # engine and model, for example "pocketsphinx 5.1.1 en-us+telephone"
+    active: tuple[tuple[float, float], ...]  # seconds: where somebody speaks on this channel
+    understood: float  # 0..1, share of `active` that became plausible words
+    confidence: float  # 0..1, mean word confidence weighted by duration
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Raw: a whole call as heard, channel by channel."""
+
+    speech: tuple[Speech, ...] = field(repr=False)
+    transcriber: str
+    warnings: tuple[Warning, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """Raw: a call as turns of named speakers."""
+
+    call: str
+    language: str
+    turns: tuple[Turn, ...] = field(repr=False)  # by start time; speakers as CONTRACTS names them
+    transcriber: str
+    diarizer: str
+    # share of active speech per channel that was understood; the redact stage holds on it
+    understood: tuple[float, ...]
+    confidence: tuple[float, ...]
+    active: tuple[tuple[tuple[float, float], ...], ...]  # per channel, seconds
+    warnings: tuple[Warning, ...] = ()
+
+
+# ---------------------------------------------------------------- redacted (right of redact)
+
+
+@dataclass(frozen=True, slots=True)
+class RedactedTurn:
+    turn: int  # counts from 0, never renumbered
+    speaker: str  # agent customer agent_2 customer_2 system unknown
+    channel: int
+    start: float | None  # seconds
+    end: float | None
+    words: tuple[Word, ...]  # a finding is one placeholder word spanning its time
+
+    @property
+    def text(self) -> str:
+        return " ".join(word.text for word in self.words)
+
+
+@dataclass(frozen=True, slots=True)
+class RedactedTranscript:
+    """What everything to the right of the redact stage may read."""
+
+    call: str
+    language: str
+    turns: tuple[RedactedTurn, ...]
+    duration: float  # seconds, of the recording; 0 where only text is known
+    transcriber: str = ""
+    diarizer: str = ""
+    confidence: float = 1.0  # 0..1, mean word confidence of the call
+    warnings: tuple[Warning, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RedactedAudio:
+    """The muted recording, kept as FLAC at the recording's own rate and channels."""
+
+    blob: Ref[RedactedAudio] | None  # None inside the blob's own description
+    rate: int
+    channels: int
+    duration: float  # seconds
+    muted: float  # seconds of muted audio, summed over channels
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """Whether redaction may be trusted: anything but `pass` holds the call."""
+
+    passed: bool
+    reasons: tuple[Warning, ...]  # why not; empty when passed
+    checks: Mapping[str, str]  # check -> what it found, for the log
+    transcript_sha256: str  # the exact payloads that were verified
+    audio_sha256: str
+    destroy_recording: bool = False  # card code or PIN found: raw audio must not stay
+
+
+# ---------------------------------------------------------------- the case note
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    turn: int
+    quote: str  # verbatim from the redacted turn
+    start: float | None = None
+    end: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    text: str
+    evidence: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Commitment:
+    """Somebody promised something."""
+
+    text: str
+    evidence: tuple[Evidence, ...]
+    who: str  # agent | customer
+    what: str
+    due: date | None  # worked out from the call's date; None when there is none or it is unclear
+    due_text: str  # as spoken: "by Friday"
+
+
+@dataclass(frozen=True, slots=True)
+class RequestType:
+    label: str
+    confidence: float  # 0..1
+    decision: Literal["auto", "human"]
+
+
+@dataclass(frozen=True, slots=True)
+class CallOutcome:
+    value: Literal["resolved", "partial", "unresolved", "unclear"]
+    evidence: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Escalation:
+    """A rule that fired: which, why, on what evidence, from which inputs."""
+
+    rule: str
+    version: int
+    category: str
+    severity: Severity
+    why: str
+    evidence: tuple[Evidence, ...]
+    inputs: Mapping[str, Any]  # every fact the rule looked at, JSON values
+    action: Mapping[str, Any]  # queue, due, notify
+
+
+@dataclass(frozen=True, slots=True)
+class Escalations:
+    flags: tuple[Escalation, ...]
+    ruleset_sha256: str
+    trace: tuple[Mapping[str, Any], ...] = ()  # every rule with every condition, fired or not
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    queue: str
+    owner: str
+    priority: Literal["low", "normal", "high", "urgent"]
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """Whether a person must approve before anything is acted on, and why."""
+
+    required: bool
+    reasons: tuple[str, ...]  # CONTRACTS: sensitive_data account_change ...
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    text: str
+    sources: tuple[str, ...]
+    status: Literal["draft"] = "draft"
+
+
+@dataclass(frozen=True, slots=True)
+class CaseNote:
+    """What happened on a call, every statement with the turn it came from."""
+
+    call: str
+    status: str  # done, or no_summary:CODE
+    request_type: RequestType
+    urgency: Literal["low", "normal", "high", "urgent"]
+    reason: Claim | None
+    summary: tuple[Claim, ...]
+    facts: tuple[Claim, ...]
+    actions: tuple[Claim, ...]
+    commitments: tuple[Commitment, ...]
+    outcome: CallOutcome
+    missing_information: tuple[str, ...]
+    unverified: tuple[Claim, ...]
+    measures: Mapping[str, float]
+    provenance: Mapping[str, Any]
+    route: Route | None = None  # the review stage sets the last four
+    escalations: tuple[Escalation, ...] = ()
+    review: Review | None = None
+    draft: Draft | None = None
+
+
+# ---------------------------------------------------------------- delivery
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Proof that a target took a delivery."""
+
+    target: str
+    key: str  # idempotency key: call, target, revision
+    external_id: str  # the record's name in the target
+    at: str  # ISO 8601, UTC
+
+
+__all__ = [
+    "Audio", "CallOutcome", "CaseNote", "Claim", "Commitment", "Draft", "Escalation",
+    "Escalations", "Evidence", "Finding", "Heard", "Receipt", "Received", "Recording",
+    "RedactedAudio", "RedactedTranscript", "RedactedTurn", "Redaction", "Ref", "RequestType",
+    "Review", "Route", "Samples", "Segment", "SegmentSpeech", "Severity", "SpeakerSpan", "Speech",
+    "Status", "Transcript", "Turn",
+    "Verification", "Warning", "Window", "Word",
+]  # fmt: skip

@@ -1,0 +1,65 @@
+"""How figures are stated: a value, how many it rests on, and an interval. Never a bare number."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measured value with what it rests on."""
+
+    name: str
+    value: float
+    n: int  # what it rests on: words, spans, calls ... as `unit` says
+    unit: str
+    low: float | None = None  # 95 % interval
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What an evaluation found."""
+
+    suite: str
+    calls: int
+    figures: tuple[Figure, ...]
+    rows: tuple[Mapping[str, Any], ...] = ()  # one a call or a slice
+    notes: tuple[str, ...] = field(default=())  # what was not measured, and why
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def wilson(hits: int, n: int, z: float = 1.96) -> tuple[float, float]:
+    """Return the Wilson score interval of a proportion (Wilson 1927); (0, 1) for n = 0."""
+    if n == 0:
+        return 0.0, 1.0
+    share = hits / n
+    centre = share + z * z / (2 * n)
+    spread = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    scale = 1 + z * z / n
+    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+
+
+def proportion(name: str, hits: int, n: int, unit: str) -> Figure:
+    low, high = wilson(hits, n)
+    return Figure(name, hits / n if n else 0.0, n, unit, low, high)
+
+
+def bootstrap(
+    calls: Sequence[T], figure: Callable[[Sequence[T]], float], rounds: int = 1000, seed: int = 0
+) -> tuple[float, float]:
+    """Return the 95 % percentile interval of `figure`, resampling whole calls (Efron 1979)."""
+    if len(calls) < 2:
+        value = figure(calls)
+        return value, value
+    draw = random.Random(seed)
+    values = sorted(figure([draw.choice(calls) for _ in calls]) for _ in range(rounds))
+    return values[int(0.025 * rounds)], values[min(rounds - 1, int(0.975 * rounds))]
