@@ -1,0 +1,268 @@
+"""Where calls are kept: rows in a database, bytes in sealed blobs, one key a call.
+
+Decides nothing about content: it moves sealed bytes by kind and never names a raw type. Refuses
+to keep anything unsealed and to return what was changed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from obstore.store import LocalStore
+from sqlalchemy.dialects.sqlite import insert
+
+from voice_pipeline.domain import Receipt, Ref
+from voice_pipeline.errors import Misconfigured, Permanent
+from voice_pipeline.store import sealing
+from voice_pipeline.store.database import migrate, sqlite_engine
+from voice_pipeline.store.shelf import BlobShelf
+from voice_pipeline.store.tables import calls, deliveries, plans, progress, results
+
+MASTER_KEY = "master.key"
+
+
+@dataclass(frozen=True, slots=True)
+class StageProgress:
+    stage: str
+    share: float  # 0..1
+    seconds: float | None  # set when done
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRow:
+    key: str
+    call: str
+    target: str
+    revision: str
+    state: Literal["pending", "delivered", "refused"]
+    attempts: int
+    external_id: str | None
+    reason: str | None
+    delivered_at: str | None
+
+
+class Store:
+    """One data folder. Safe for several processes at once."""
+
+    def __init__(self, root: Path) -> None:
+        """Open or create a data folder.
+
+        Raises:
+            Misconfigured: the folder cannot be made or written.
+        """
+        self.root = root
+        try:
+            (root / "blobs").mkdir(parents=True, exist_ok=True, mode=0o700)
+            with self.setup_lock():
+                self._master = _master_key(root / MASTER_KEY)
+                self.database = sqlite_engine(root / "calls.db")
+                migrate(self.database)
+        except (OSError, sa.exc.OperationalError) as error:
+            raise Misconfigured(
+                f"{root}: the data folder cannot be used ({type(error).__name__}); "
+                "name a folder you may write to with --data",
+                code="data_folder",
+            ) from error
+        self._keys: dict[str, bytes] = {}
+        self.shelf = BlobShelf(LocalStore(root / "blobs"), self._key_of)
+
+    @contextmanager
+    def setup_lock(self) -> Iterator[None]:
+        """Serialize set-up between processes: two first launches on one folder are common."""
+        with (self.root / "setup.lock").open("w") as gate:
+            fcntl.flock(gate, fcntl.LOCK_EX)
+            yield
+
+    def close(self) -> None:
+        self.database.dispose()
+
+    # ------------------------------------------------------------ calls and their keys
+
+    def open_call(self, call: str) -> None:
+        """Make a call's row and data key; a call that exists keeps its own."""
+        key = sealing.new_key()
+        row = {
+            "call": call,
+            "wrapped_key": sealing.wrap(self._master, call, key),
+            "created_at": time.time(),
+        }
+        with self.database.begin() as db:
+            db.execute(insert(calls).values(row).on_conflict_do_nothing())
+
+    def set_received(self, ref: Ref[Any]) -> None:
+        with self.database.begin() as db:
+            db.execute(
+                calls.update().where(calls.c.call == ref.call).values(received_sha256=ref.sha256)
+            )
+
+    def received(self, call: str) -> Ref[Any] | None:
+        """Return what was handed in as this call, if it was."""
+        with self.database.connect() as db:
+            sha = db.scalar(sa.select(calls.c.received_sha256).where(calls.c.call == call))
+        return Ref(call, "Received", sha) if sha else None
+
+    def list_calls(self) -> list[str]:
+        with self.database.connect() as db:
+            return list(db.scalars(sa.select(calls.c.call).order_by(calls.c.created_at)))
+
+    def _key_of(self, call: str) -> bytes:
+        if call not in self._keys:
+            with self.database.connect() as db:
+                wrapped = db.scalar(sa.select(calls.c.wrapped_key).where(calls.c.call == call))
+            if wrapped is None:
+                raise Permanent(f"call {call} is not kept here, or was erased", code="erased")
+            self._keys[call] = sealing.unwrap(self._master, call, wrapped)
+        return self._keys[call]
+
+    # ------------------------------------------------------------ plans
+
+    def keep_plan(self, settings: Mapping[str, Any]) -> str:
+        """Keep a set of choices and return its name, the hash of its content."""
+        text = json.dumps(settings, sort_keys=True, separators=(",", ":"))
+        name = hashlib.sha256(text.encode()).hexdigest()[:16]
+        with self.database.begin() as db:
+            db.execute(insert(plans).values(plan=name, settings=text).on_conflict_do_nothing())
+        return name
+
+    def plan(self, name: str) -> dict[str, Any]:
+        with self.database.connect() as db:
+            text = db.scalar(sa.select(plans.c.settings).where(plans.c.plan == name))
+        if text is None:
+            raise Misconfigured(f"plan {name} is not in this data folder", code="unknown_plan")
+        return dict(json.loads(text))
+
+    # ------------------------------------------------------------ results and progress
+
+    def result(self, call: str, stage: str, key: str) -> Ref[Any] | None:
+        """Return the kept result of a stage on the same inputs, if it still exists."""
+        where = (results.c.call == call) & (results.c.stage == stage) & (results.c.key == key)
+        with self.database.connect() as db:
+            row = db.execute(sa.select(results.c.kind, results.c.sha256).where(where)).first()
+        return Ref(call, row.kind, row.sha256) if row else None
+
+    def keep_result(self, stage: str, key: str, ref: Ref[Any], seconds: float) -> None:
+        row = {
+            "call": ref.call,
+            "stage": stage,
+            "key": key,
+            "kind": ref.kind,
+            "sha256": ref.sha256,
+            "seconds": seconds,
+            "made_at": time.time(),
+        }
+        with self.database.begin() as db:
+            db.execute(insert(results).values(row).on_conflict_do_nothing())
+
+    def forget(self, refs: Sequence[Ref[Any]]) -> None:
+        """Destroy records: first the rows that name them, then the bytes. Twice is fine."""
+        with self.database.begin() as db:
+            for ref in refs:
+                same = (results.c.call == ref.call) & (results.c.sha256 == ref.sha256)
+                db.execute(results.delete().where(same & (results.c.kind == ref.kind)))
+        for ref in refs:
+            self.shelf.delete(ref)
+
+    def note_progress(
+        self, call: str, stage: str, share: float, seconds: float | None = None
+    ) -> None:
+        row = {"share": share, "seconds": seconds, "at": time.time()}
+        statement = insert(progress).values(call=call, stage=stage, **row)
+        with self.database.begin() as db:
+            db.execute(
+                statement.on_conflict_do_update(
+                    index_elements=[progress.c.call, progress.c.stage], set_=row
+                )
+            )
+
+    def progress(self, call: str) -> list[StageProgress]:
+        with self.database.connect() as db:
+            rows = db.execute(
+                sa.select(progress).where(progress.c.call == call).order_by(progress.c.at)
+            ).all()
+        return [StageProgress(row.stage, row.share, row.seconds) for row in rows]
+
+    # ------------------------------------------------------------ deliveries
+
+    def open_delivery(self, key: str, call: str, target: str, revision: str) -> DeliveryRow:
+        """Make the row that stands before a write, or return the one that exists."""
+        row = {
+            "key": key,
+            "call": call,
+            "target": target,
+            "revision": revision,
+            "state": "pending",
+            "attempts": 0,
+            "created_at": time.time(),
+        }
+        with self.database.begin() as db:
+            db.execute(insert(deliveries).values(row).on_conflict_do_nothing())
+        return next(d for d in self.deliveries(call) if d.key == key)
+
+    def count_attempt(self, key: str) -> None:
+        with self.database.begin() as db:
+            db.execute(
+                deliveries.update()
+                .where(deliveries.c.key == key)
+                .values(attempts=deliveries.c.attempts + 1)
+            )
+
+    def close_delivery(self, receipt: Receipt) -> None:
+        with self.database.begin() as db:
+            db.execute(
+                deliveries.update()
+                .where(deliveries.c.key == receipt.key)
+                .values(
+                    state="delivered",
+                    external_id=receipt.external_id,
+                    delivered_at=receipt.at,
+                    reason=None,
+                )
+            )
+
+    def refuse_delivery(self, key: str, reason: str) -> None:
+        with self.database.begin() as db:
+            db.execute(
+                deliveries.update()
+                .where(deliveries.c.key == key)
+                .values(state="refused", reason=reason)
+            )
+
+    def deliveries(self, call: str) -> list[DeliveryRow]:
+        columns = [deliveries.c[name] for name in DeliveryRow.__dataclass_fields__]
+        with self.database.connect() as db:
+            rows = db.execute(
+                sa.select(*columns)
+                .where(deliveries.c.call == call)
+                .order_by(deliveries.c.created_at)
+            ).all()
+        return [DeliveryRow(*row) for row in rows]
+
+
+def _master_key(path: Path) -> bytes:
+    """Read the folder's master key, or make one that only its owner can read."""
+    if not path.exists():
+        part = path.with_suffix(".part")
+        part.unlink(missing_ok=True)
+        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(sealing.new_key())
+            file.flush()
+            os.fsync(file.fileno())
+        part.rename(path)
+    key = path.read_bytes()
+    if len(key) != 32:
+        raise Misconfigured(
+            f"{path}: not a master key; restore the file that belongs to this data folder",
+            code="master_key",
+        )
+    return key

@@ -1,0 +1,66 @@
+"""Our tables. No column ever holds call content: bytes live in sealed blobs, rows name them."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData()
+
+# one row a call; wrapped_key is NULL once the call was erased
+calls = sa.Table(
+    "calls",
+    metadata,
+    sa.Column("call", sa.String(64), primary_key=True),
+    sa.Column("wrapped_key", sa.LargeBinary, nullable=True),
+    sa.Column("received_sha256", sa.String(64), nullable=True),  # its Received record
+    sa.Column("created_at", sa.Float, nullable=False),  # seconds since the epoch
+)
+
+# what a set of choices (models, policy, options) was when a call ran: named, never edited
+plans = sa.Table(
+    "plans",
+    metadata,
+    sa.Column("plan", sa.String(64), primary_key=True),
+    sa.Column("settings", sa.Text, nullable=False),  # JSON
+)
+
+# the memo: this stage with this version on these inputs gave that record
+results = sa.Table(
+    "results",
+    metadata,
+    sa.Column("call", sa.String(64), primary_key=True),
+    sa.Column("stage", sa.String(40), primary_key=True),
+    sa.Column("key", sa.String(64), primary_key=True),
+    sa.Column("kind", sa.String(40), nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("seconds", sa.Float, nullable=False),
+    sa.Column("made_at", sa.Float, nullable=False),
+)
+
+# progress, overwritten in place: one row a call and stage
+progress = sa.Table(
+    "progress",
+    metadata,
+    sa.Column("call", sa.String(64), primary_key=True),
+    sa.Column("stage", sa.String(40), primary_key=True),
+    sa.Column("share", sa.Float, nullable=False),  # 0..1
+    sa.Column("seconds", sa.Float, nullable=True),  # set when the stage is done
+    sa.Column("at", sa.Float, nullable=False),
+)
+
+# a row before the write, a receipt after: never twice
+deliveries = sa.Table(
+    "deliveries",
+    metadata,
+    sa.Column("key", sa.String(64), primary_key=True),  # from call, target, revision
+    sa.Column("call", sa.String(64), nullable=False, index=True),
+    sa.Column("target", sa.String(200), nullable=False),
+    sa.Column("revision", sa.String(64), nullable=False),
+    sa.Column("state", sa.String(20), nullable=False),  # pending | delivered | refused
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("external_id", sa.String(400), nullable=True),
+    sa.Column("reason", sa.Text, nullable=True),  # plain words when refused
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("delivered_at", sa.String(40), nullable=True),
+    sa.UniqueConstraint("call", "target", "revision"),
+)
