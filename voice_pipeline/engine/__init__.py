@@ -1,0 +1,1 @@
+"""Durable execution on DBOS. The only folder that imports dbos."""

@@ -164,13 +164,19 @@ class Store:
             db.execute(insert(results).values(row).on_conflict_do_nothing())
 
     def forget(self, refs: Sequence[Ref[Any]]) -> None:
-        """Destroy records: first the rows that name them, then the bytes. Twice is fine."""
-        with self.database.begin() as db:
-            for ref in refs:
-                same = (results.c.call == ref.call) & (results.c.sha256 == ref.sha256)
-                db.execute(results.delete().where(same & (results.c.kind == ref.kind)))
+        """Destroy the bytes of records; the rows that name them stay. Twice is fine.
+
+        A later run whose stages are unchanged needs the names only; one that needs the bytes
+        again drops the rows with `invalidate` and makes them anew.
+        """
         for ref in refs:
             self.shelf.delete(ref)
+
+    def invalidate(self, ref: Ref[Any]) -> None:
+        """Drop the memo of a record whose bytes are gone, so that its stage runs again."""
+        same = (results.c.call == ref.call) & (results.c.sha256 == ref.sha256)
+        with self.database.begin() as db:
+            db.execute(results.delete().where(same & (results.c.kind == ref.kind)))
 
     def note_progress(
         self, call: str, stage: str, share: float, seconds: float | None = None

@@ -1,0 +1,107 @@
+"""Settings: command line over environment over file over default. The only reader of environment.
+
+Options of an adapter belong to that adapter and are checked by it; here stand only the choices
+that concern the whole. Unknown keys are errors.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from voice_pipeline.errors import Misconfigured
+
+# Switched off before any library that would phone home is imported.
+QUIET = {
+    "PYANNOTE_METRICS_ENABLED": "0",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_OFFLINE": "1",  # nothing is fetched at run time; `models pull` is the one exception
+    "DO_NOT_TRACK": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+
+
+class Part(BaseModel):
+    """Which adapter to use, and its own options."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    use: str = Field("auto", description="name of the adapter, or package.module:factory")
+    options: dict[str, Any] = Field(default_factory=dict, description="checked by the adapter")
+
+
+class Settings(BaseSettings):
+    """Everything that may be set from outside."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="VOICE_PIPELINE_", env_nested_delimiter="__", extra="forbid"
+    )
+
+    data: Path = Field(Path("voice-pipeline-data"), description="the data folder: state, keys")
+    models: Path | None = Field(
+        None, description="folder of downloaded models; default: `models` in the data folder"
+    )
+    transcriber: Part = Field(default_factory=Part, description="how speech becomes words")
+    diarizer: Part = Field(default_factory=Part, description="how speakers are told apart")
+    analyst: Part = Field(
+        default_factory=lambda: Part(use="offline"), description="who writes the case note"
+    )
+    redaction: str = Field(
+        "balanced", description="redaction profile: precise, balanced, paranoid, or a YAML file"
+    )
+    policy: Path | None = Field(None, description="policy pack folder; default: the shipped pack")
+    jobs: int = Field(1, ge=1, le=64, description="calls worked on at once by `process`")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def load_settings(file: Path | None = None, **given: Any) -> Settings:
+    """Read the settings.
+
+    Args:
+        file: a TOML file; None: no file.
+        given: what the command line says; None values are left to the other sources.
+
+    Raises:
+        Misconfigured: the file is missing or broken, or a key or value does not fit.
+    """
+    if file is not None and not file.is_file():
+        raise Misconfigured(f"{file}: no such configuration file; check --config")
+
+    class FromFile(Settings):
+        model_config = SettingsConfigDict(toml_file=file)
+
+    try:
+        return FromFile(**{key: value for key, value in given.items() if value is not None})
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
+            for fault in error.errors(include_input=False, include_url=False)
+        )
+        raise Misconfigured(f"{file or 'settings'}: {faults}") from None
+    except ValueError as error:  # TOML that does not parse
+        raise Misconfigured(f"{file}: not valid TOML ({error})") from error
+
+
+def quiet_dependencies() -> None:
+    """Switch off the telemetry and downloads of dependencies for this process."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
