@@ -155,6 +155,11 @@ class Transcript:
     confidence: tuple[float, ...]
     active: tuple[tuple[tuple[float, float], ...], ...]  # per channel, seconds
     warnings: tuple[Warning, ...] = ()
+    # facts of the recording that decide what is muted; without them muting goes wider
+    duration: float = 0.0  # seconds; 0 where only text is known
+    channels: int = 1
+    bleed: float | None = None  # dB, as Recording has it
+    audio: Ref[Audio] | None = None  # what the muted audio is verified against
 
 
 # ---------------------------------------------------------------- redacted (right of redact)
