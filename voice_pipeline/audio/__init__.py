@@ -1,0 +1,10 @@
+"""Audio in and out: decode, listen, write. The only code that knows audio formats.
+
+`blocks` is the one decoded truth: muting, verification, listening and measuring all start from it.
+Nothing here reads a file's name, tags or chunks beside the audio.
+"""
+
+from voice_pipeline.audio.decode import Decoder, Probe, blocks, probe, resampled
+from voice_pipeline.audio.write import FlacWriter
+
+__all__ = ["Decoder", "FlacWriter", "Probe", "blocks", "probe", "resampled"]
