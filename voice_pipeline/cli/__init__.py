@@ -1,0 +1,242 @@
+"""The command `voice-pipeline`. Heavy parts load inside the command that needs them.
+
+Decides exit codes: 0 ok, 1 a check found a fault, 2 usage, 3 bad input, 4 misconfigured,
+5 finished with calls held for a person. Refuses to show a traceback for a known error.
+"""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from voice_pipeline.errors import BadInput, Misconfigured, PipelineError
+
+app = typer.Typer(
+    name="voice-pipeline",
+    help="Call recordings in; redacted, cited case notes with escalation flags out.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,  # its boxes print source and can print locals
+    add_completion=False,
+    rich_markup_mode=None,
+)
+policy_app = typer.Typer(help="Rules, taxonomy and thresholds.", no_args_is_help=True)
+models_app = typer.Typer(help="What models there are, and which are here.", no_args_is_help=True)
+log_app = typer.Typer(help="Redaction logs.", no_args_is_help=True)
+calls_app = typer.Typer(help="Calls in the data folder.", no_args_is_help=True)
+app.add_typer(policy_app, name="policy")
+app.add_typer(models_app, name="models")
+app.add_typer(log_app, name="log")
+app.add_typer(calls_app, name="calls")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+
+
+class AgentChannel(StrEnum):
+    auto = "auto"
+    left = "left"
+    right = "right"
+
+
+class Profile(StrEnum):
+    precise = "precise"
+    balanced = "balanced"
+    paranoid = "paranoid"
+
+
+class Suite(StrEnum):
+    asr = "asr"
+    diarization = "diarization"
+    redaction = "redaction"
+    escalation = "escalation"
+    summary = "summary"
+
+
+def main() -> None:
+    """Run the command line and leave with a code of the contract."""
+    try:
+        app()
+    except PipelineError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(exit_code(error))
+    except KeyboardInterrupt:
+        print("stopped; run the same command again to go on", file=sys.stderr)
+        sys.exit(130)
+
+
+def exit_code(error: PipelineError) -> int:
+    if isinstance(error, BadInput):
+        return 3
+    return 4 if isinstance(error, Misconfigured) else 1
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Data folder: state, keys, models. [default: ./voice-pipeline-data]"),
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="Settings file (TOML).")] = None,
+) -> None:
+    """Call recordings in; redacted, cited case notes with escalation flags out."""
+    context.obj = {"data": data, "config": config}
+
+
+@app.command(epilog="Example: voice-pipeline process calls/ --out results")
+def process(
+    context: typer.Context,
+    paths: Annotated[list[Path], typer.Argument(help="Recordings, or folders of them.")],
+    out: Annotated[Path, typer.Option(help="Folder for the results, one folder a call.")],
+    transcriber: Annotated[
+        str | None, typer.Option(help="auto, faster_whisper, pocketsphinx, or your own.")
+    ] = None,
+    diarizer: Annotated[
+        str | None, typer.Option(help="auto, channels, clustering, or your own.")
+    ] = None,
+    agent_channel: Annotated[
+        AgentChannel, typer.Option(help="Which side of a stereo recording is the agent.")
+    ] = AgentChannel.auto,
+    language: Annotated[str, typer.Option(help="Language as ISO 639-1, or auto.")] = "auto",
+    meta: Annotated[
+        list[str] | None, typer.Option(help="Facts about the calls, K=V; may be repeated.")
+    ] = None,
+    deliver: Annotated[
+        list[str] | None, typer.Option(help="Where finished notes go, for example folder:DIR.")
+    ] = None,
+    jobs: Annotated[int | None, typer.Option(help="Calls worked on at once.", min=1)] = None,
+    as_json: Json = False,
+) -> None:
+    """Turn recordings into redacted transcripts, muted audio and case notes."""
+    from voice_pipeline.cli.process import Request, run
+
+    raise typer.Exit(
+        run(
+            Request(
+                paths=tuple(paths),
+                out=out,
+                data=context.obj["data"],
+                config=context.obj["config"],
+                transcriber=transcriber,
+                diarizer=diarizer,
+                agent_channel=agent_channel.value,
+                language=language,
+                meta=tuple(meta or ()),
+                targets=tuple(deliver or ()),
+                jobs=jobs,
+                as_json=as_json,
+            )
+        )
+    )
+
+
+@app.command(
+    epilog='Example: echo \'{"id": 1, "text": "my pin is one two"}\' | voice-pipeline redact'
+)
+def redact(
+    profile: Annotated[
+        Profile, typer.Option(help="How much to take out when in doubt.")
+    ] = Profile.balanced,
+) -> None:
+    """Redact JSON lines of text or turns from stdin to stdout."""
+    from voice_pipeline.cli.redact import run
+
+    raise typer.Exit(run(profile.value))
+
+
+@app.command(epilog="Example: voice-pipeline analyse < calls.jsonl > notes.jsonl")
+def analyse(
+    context: typer.Context,
+    analyst: Annotated[str, typer.Option(help="Who writes the note.")] = "offline",
+) -> None:
+    """Write case notes for JSON lines of turns; they are redacted first, whatever they are."""
+    from voice_pipeline.cli.analyse import run
+
+    raise typer.Exit(run(analyst, config=context.obj["config"], data=context.obj["data"]))
+
+
+@app.command(epilog="Example: voice-pipeline evaluate asr --data samples")
+def evaluate(
+    context: typer.Context,
+    suite: Suite,
+    data: Annotated[Path, typer.Option(help="Folder with truth.jsonl, and audio where needed.")],
+    transcriber: Annotated[
+        str | None, typer.Option(help="asr: which engine; default: the one `process` would use.")
+    ] = None,
+    profile: Annotated[Profile, typer.Option(help="redaction: which profile.")] = Profile.balanced,
+    as_json: Json = False,
+) -> None:
+    """Measure a part on labelled calls: figures with n and 95 % intervals."""
+    from voice_pipeline.cli.evaluate import run
+
+    raise typer.Exit(
+        run(
+            suite.value,
+            data,
+            transcriber=transcriber,
+            profile=profile.value,
+            as_json=as_json,
+            settings_file=context.obj["config"],
+            state=context.obj["data"],
+        )
+    )
+
+
+@app.command(epilog="Example: voice-pipeline doctor")
+def doctor(context: typer.Context, as_json: Json = False) -> None:
+    """Say what is installed, what is missing, what that costs, and how to get it."""
+    from voice_pipeline.cli.doctor import run
+
+    raise typer.Exit(run(context.obj["data"], context.obj["config"], as_json=as_json))
+
+
+@policy_app.command("check", epilog="Example: voice-pipeline policy check my-pack/")
+def policy_check(
+    pack: Annotated[
+        Path | None, typer.Argument(help="Pack folder. [default: the active pack]")
+    ] = None,
+) -> None:
+    """Check a policy pack: every rule loads and its examples hold."""
+    from voice_pipeline.cli.inspect import check_policy
+
+    raise typer.Exit(check_policy(pack))
+
+
+@models_app.command("list", epilog="Example: voice-pipeline models list")
+def models_list(context: typer.Context, as_json: Json = False) -> None:
+    """List the models the product knows, and which are here."""
+    from voice_pipeline.cli.inspect import list_models
+
+    raise typer.Exit(list_models(context.obj["data"], context.obj["config"], as_json=as_json))
+
+
+@models_app.command("verify", epilog="Example: voice-pipeline models verify")
+def models_verify(context: typer.Context) -> None:
+    """Check the files of every model that is here against their hashes."""
+    from voice_pipeline.cli.inspect import verify_models
+
+    raise typer.Exit(verify_models(context.obj["data"], context.obj["config"]))
+
+
+@log_app.command("verify", epilog="Example: voice-pipeline log verify redaction_log.jsonl")
+def log_verify(
+    file: Path,
+    signer: Annotated[
+        str | None, typer.Option(help="Fingerprint that the signing key must have.")
+    ] = None,
+) -> None:
+    """Check that a redaction log is whole, unchanged and in order, and who signed it."""
+    from voice_pipeline.cli.inspect import verify_log
+
+    raise typer.Exit(verify_log(file, signer))
+
+
+@calls_app.command("list", epilog="Example: voice-pipeline --data state calls list")
+def calls_list(context: typer.Context, as_json: Json = False) -> None:
+    """List the calls in the data folder."""
+    from voice_pipeline.cli.inspect import list_calls
+
+    raise typer.Exit(list_calls(context.obj["data"], context.obj["config"], as_json=as_json))

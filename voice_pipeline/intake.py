@@ -1,0 +1,235 @@
+"""Taking recordings in: which files are calls, what they are called, and what was said of them.
+
+Decides the call id (content and channel settings), refuses what is not audio before anything is
+kept, and redacts names and metadata before they are written anywhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from voice_pipeline import audio
+from voice_pipeline.codec import encode
+from voice_pipeline.domain import Received, Ref
+from voice_pipeline.errors import BadInput
+from voice_pipeline.store import Store
+
+BLOCK = 1 << 20  # bytes
+AUDIO_SUFFIXES = frozenset(
+    [
+        ".wav",
+        ".wave",
+        ".mp3",
+        ".mp2",
+        ".ogg",
+        ".oga",
+        ".opus",
+        ".m4a",
+        ".mp4",
+        ".aac",
+        ".flac",
+        ".webm",
+        ".mkv",
+        ".mov",
+        ".avi",
+        ".gsm",
+        ".amr",
+        ".au",
+        ".aif",
+        ".aiff",
+        ".wma",
+        ".3gp",
+        ".caf",
+        ".g722",
+        ".ulaw",
+        ".alaw",
+    ]
+)
+KNOWN_METADATA = frozenset(
+    [
+        "call_ref",
+        "agent",
+        "team",
+        "queue",
+        "customer_ref",
+        "started_at",
+        "direction",
+        "language",
+        "refund_limit",
+    ]
+)
+
+# Returns a text without its personal data; `strict` keeps identifiers but not payment data.
+Scrub = Callable[[str, bool], str]
+AgentChannel = Literal["auto", "left", "right"]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a walk over the named paths met."""
+
+    files: tuple[Path, ...]
+    skipped: int  # not audio, inside a folder
+    faults: tuple[tuple[Path, BadInput], ...]
+
+
+def find_recordings(paths: Sequence[Path]) -> Found:
+    """Return the recordings among `paths`: named files as they are, folders walked.
+
+    Inside a folder a file counts when its name or its content says audio; the rest is skipped
+    and counted. Hidden files and folders are left alone.
+    """
+    files: list[Path] = []
+    faults: list[tuple[Path, BadInput]] = []
+    skipped = 0
+    for path in paths:
+        if not path.exists():
+            fault = BadInput("no such file or folder; check the path", code="not_found")
+            faults.append((path, fault))
+        elif path.is_dir():
+            inside = sorted(p for p in path.rglob("*") if p.is_file() and not _hidden(p, path))
+            calls = [p for p in inside if p.suffix.lower() in AUDIO_SUFFIXES or _is_audio(p)]
+            skipped += len(inside) - len(calls)
+            files += calls
+            if not calls:
+                fault = BadInput("no audio in this folder; name one that has", code="no_audio")
+                faults.append((path, fault))
+        else:
+            files.append(path)
+    return Found(tuple(dict.fromkeys(files)), skipped, tuple(faults))
+
+
+def parse_metadata(pairs: Sequence[str]) -> dict[str, str]:
+    """Read K=V pairs.
+
+    Raises:
+        BadInput: a pair has no `=`, or a known key has a value of the wrong form.
+    """
+    metadata: dict[str, str] = {}
+    for pair in pairs:
+        key, separator, value = pair.partition("=")
+        key = key.strip().lower()
+        if not separator or not re.fullmatch(r"[a-z][a-z0-9_.-]{0,63}", key):
+            raise BadInput("--meta takes KEY=VALUE, for example --meta queue=billing", code="meta")
+        if len(value) > 2000:
+            raise BadInput(f"--meta {key}: longer than 2,000 characters", code="meta")
+        _check_value(key, value)
+        metadata[key] = value.strip()
+    return metadata
+
+
+def _check_value(key: str, value: str) -> None:
+    if key == "started_at":
+        try:
+            datetime.fromisoformat(value.strip())
+        except ValueError:
+            raise BadInput(
+                "--meta started_at: not an ISO date or date-time, for example 2026-11-23T09:30",
+                code="meta",
+            ) from None
+    if key == "refund_limit" and not re.fullmatch(r"\s*\d+(\.\d+)?\s*", value):
+        raise BadInput("--meta refund_limit: not a number, for example 150", code="meta")
+    if key == "language" and not re.fullmatch(r"\s*[A-Za-z]{2}\s*", value):
+        raise BadInput("--meta language: not an ISO 639-1 code, for example en", code="meta")
+
+
+def started_on(metadata: Mapping[str, str]) -> date | None:
+    """Return the day of the call, where the metadata tells it."""
+    text = metadata.get("started_at")
+    return datetime.fromisoformat(text).date() if text else None
+
+
+def identify(path: Path, agent_channel: AgentChannel, language: str) -> tuple[str, str]:
+    """Return (call id, sha256 of the bytes): the same file with the same settings is one call.
+
+    Raises:
+        BadInput: the file is empty, unreadable, or not audio.
+    """
+    digest = hashlib.sha256()
+    with _open(path) as file:
+        audio.probe(file)
+        file.seek(0)
+        while block := file.read(BLOCK):
+            digest.update(block)
+    sha = digest.hexdigest()
+    name = hashlib.sha256(f"{sha}\n{agent_channel}\n{language}".encode()).hexdigest()
+    return name[:20], sha
+
+
+def receive(
+    store: Store,
+    path: Path,
+    call: str,
+    sha256: str,
+    *,
+    metadata: Mapping[str, str],
+    agent_channel: AgentChannel,
+    language: str,
+    scrub: Scrub,
+) -> Ref[Received]:
+    """Seal a recording's bytes into the store and return its `Received` record.
+
+    Raises:
+        BadInput: the file vanished, or changed since it was identified.
+    """
+    store.open_call(call)
+    with _open(path) as file, store.shelf.create(call, "Audio") as writer:
+        size = 0
+        while block := file.read(BLOCK):
+            size += writer.write(block)
+    if writer.ref.sha256 != sha256:
+        store.shelf.delete(writer.ref)
+        raise BadInput("the file changed while it was read; try again", code="file_changed")
+    record = Received(
+        call=call,
+        name=scrub_name(path.name, scrub),
+        sha256=sha256,
+        size=size,
+        audio=writer.ref,
+        metadata={k: scrub(v, k in KNOWN_METADATA) for k, v in sorted(metadata.items())},
+        agent_channel=agent_channel,
+        language=language,
+    )
+    ref = store.shelf.put(call, "Received", encode(record))
+    store.set_received(ref)
+    return ref
+
+
+def scrub_name(name: str, scrub: Scrub) -> str:
+    """Return a file's base name without personal data and without control characters."""
+    stem, dot, suffix = name.rpartition(".")
+    stem, suffix = (stem, f".{suffix}") if dot and stem else (name, "")
+    plain = "".join(c if c.isprintable() else " " for c in stem)
+    words = re.sub(r"[_\-.+]+", " ", plain)
+    clean = scrub(words, False)
+    return (plain if clean == words else clean) + suffix
+
+
+def _open(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise BadInput(
+            f"cannot be read ({error.strerror or type(error).__name__}); "
+            "check that it exists and that you may read it",
+            code="unreadable",
+        ) from error
+
+
+def _is_audio(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            audio.probe(file)
+    except (BadInput, OSError):
+        return False
+    return True
+
+
+def _hidden(path: Path, root: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(root).parts)
