@@ -5,6 +5,23 @@ Nothing here reads a file's name, tags or chunks beside the audio.
 """
 
 from voice_pipeline.audio.decode import Decoder, Probe, blocks, probe, resampled
+from voice_pipeline.audio.layout import audible_on, is_mono, listened
+from voice_pipeline.audio.listen import activity, listen
+from voice_pipeline.audio.measure import Measurement, Sound
 from voice_pipeline.audio.write import FlacWriter
 
-__all__ = ["Decoder", "FlacWriter", "Probe", "blocks", "probe", "resampled"]
+__all__ = [
+    "Decoder",
+    "FlacWriter",
+    "Measurement",
+    "Probe",
+    "Sound",
+    "activity",
+    "audible_on",
+    "blocks",
+    "is_mono",
+    "listen",
+    "listened",
+    "probe",
+    "resampled",
+]

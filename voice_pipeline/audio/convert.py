@@ -23,9 +23,11 @@ def to_s16(frame: Any) -> NDArray[np.int16]:
     if values.dtype == np.int16:
         return np.ascontiguousarray(values)
     if values.dtype == np.uint8:
-        return np.left_shift(values.astype(np.int16) - np.int16(128), 8, dtype=np.int16)
+        centred: NDArray[np.int16] = values.astype(np.int16) - np.int16(128)
+        return np.left_shift(centred, 8, dtype=np.int16)
     if values.dtype.kind == "i":  # s32, s64: the upper 16 bits, as libswresample
-        return (values >> (8 * values.dtype.itemsize - 16)).astype(np.int16)
+        upper: NDArray[np.int16] = (values >> (8 * values.dtype.itemsize - 16)).astype(np.int16)
+        return upper
     return float_to_s16(values)
 
 
@@ -33,7 +35,8 @@ def float_to_s16(values: NDArray[np.floating[Any]]) -> NDArray[np.int16]:
     """Return floats of range -1..1 as s16: rounded to even, clipped; NaN and infinity as zero."""
     sound = np.where(np.isfinite(values), values, 0)
     scaled = np.rint(np.clip(sound, -1, 1) * 32768)
-    return np.clip(scaled, -32768, 32767).astype(np.int16)
+    rounded: NDArray[np.int16] = np.clip(scaled, -32768, 32767).astype(np.int16)
+    return rounded
 
 
 class Resampler:

@@ -183,7 +183,8 @@ class Decoder:
         if have == 1:
             return np.repeat(block, self.channels, axis=0)
         if self.channels == 1:
-            return np.mean(block, axis=0, keepdims=True).astype(np.int16)
+            mixed: NDArray[np.int16] = np.mean(block, axis=0, keepdims=True).astype(np.int16)
+            return mixed
         fitted = np.zeros((self.channels, block.shape[1]), dtype=np.int16)
         kept = min(have, self.channels)
         fitted[:kept] = block[:kept]
