@@ -202,6 +202,7 @@ class RedactedAudio:
     channels: int
     duration: float  # seconds
     muted: float  # seconds of muted audio, summed over channels
+    key_entries: int = 0  # runs of telephone key tones, found in the audio and muted as card data
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,73 @@
+"""Find personal data in a transcript, and say which audio it makes unfit to be heard.
+
+Decides one set of findings and one set of mute windows from them; everything later renders these
+two. Refuses to trust what was not heard: untimed findings, answers without the number that was
+asked for, and speech without words are muted whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from redaction.asked import Question, open_intervals, questions, unanswered
+from redaction.windows import unplaced, windows
+from voice_pipeline.domain import Finding, Redaction, Transcript, Turn
+
+SUPPORTED = frozenset({"en"})  # ISO 639-1: languages for which there is a pack of spoken forms
+
+
+class Policy(Protocol):
+    """What a redaction policy says about itself."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def profile(self) -> str: ...
+
+    @property
+    def sha256(self) -> str: ...
+
+
+class Redactor(Protocol):
+    """Finds personal data in turns; `redaction.Redactor` is one."""
+
+    @property
+    def policy(self) -> Policy: ...
+
+    def find(self, turns: Sequence[Turn]) -> tuple[Finding, ...]: ...
+
+
+def redact(transcript: Transcript, *, redactor: Redactor) -> Redaction:
+    """Return what must go, in word coordinates and in time."""
+    findings = tuple(redactor.find(transcript.turns))
+    asked = asked_for(transcript, findings)
+    open_ended = unanswered(asked, transcript.turns, transcript.active)
+    muted = windows(
+        transcript.turns,
+        findings,
+        transcript.duration,
+        transcript.channels,
+        bleed=transcript.bleed,
+        active=transcript.active,
+        held=open_intervals(asked) + tuple((q.start, q.end) for q in open_ended),
+    )
+    codes = ["unanswered_number_question"] * len(open_ended)
+    codes += ["span_without_time"] * min(1, unplaced(transcript.turns, findings))
+    codes += ["unheard_speech"] * any(w.reason == "unheard_speech" for w in muted)
+    policy = redactor.policy
+    return Redaction(findings, muted, policy.profile, policy.id, policy.sha256, tuple(codes))
+
+
+def asked_for(transcript: Transcript, findings: Sequence[Finding]) -> tuple[Question, ...]:
+    """Return the questions for numbers; none in a language without a pack (verify holds those)."""
+    language = language_of(transcript)
+    if language not in SUPPORTED:
+        return ()
+    return questions(transcript.turns, findings, language=language)
+
+
+def language_of(transcript: Transcript) -> str:
+    """Return the ISO 639-1 code of `en`, `en-GB`, `en_US`."""
+    return transcript.language.lower().replace("_", "-").split("-")[0]
