@@ -101,7 +101,9 @@ def build(script: dict[str, Any]) -> tuple[bytes, dict[str, Any]]:
     """Return the audio file's bytes and the truth of one call."""
     form = script["format"]
     voices = {who: sound.Voice(**voice) for who, voice in script["voices"].items()}
-    turns, pii, spoken = [], [], []
+    turns: list[dict[str, Any]] = []
+    pii: list[dict[str, Any]] = []
+    spoken: list[tuple[str, sound.Wave, dict[str, float]]] = []
     for number, turn in enumerate(script["turns"]):
         speaker, marked = said(turn)
         text, spans = read_markup(marked)
@@ -175,7 +177,10 @@ def main() -> int:
     every, hashes = read_truth(), read_hashes()
     faults: list[str] = []
     for path in paths:
-        script = load(path)
+        try:
+            script = load(path)
+        except BadScript as wrong:
+            parser.error(str(wrong))
         audio, truth = build(script)
         name = file_name(script)
         if options.check:

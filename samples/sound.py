@@ -136,6 +136,7 @@ def encode(pcm: Pcm, rate: int, container: str, codec: str, bitrate: int | None)
     options: dict[str, Any] = {"fflags": "+bitexact"}
     with av.open(buffer, "w", format=container, options=options) as out:
         stream = out.add_stream(codec, rate=rate, layout=layout)
+        assert isinstance(stream, av.AudioStream)
         if bitrate:
             stream.bit_rate = bitrate
         frame = av.AudioFrame.from_ndarray(
@@ -156,7 +157,7 @@ def decode(file: Path | bytes) -> tuple[Pcm, int, str]:
     """Return samples, rate in Hz and codec name of an audio file or its bytes."""
     source = io.BytesIO(file) if isinstance(file, bytes) else str(file)
     parts = []
-    with av.open(source) as opened:
+    with av.open(source, "r") as opened:
         stream = opened.streams.audio[0]
         layout, rate = stream.layout.name, stream.rate
         resampler = av.AudioResampler(format="s16", layout=layout, rate=rate)
@@ -165,7 +166,8 @@ def decode(file: Path | bytes) -> tuple[Pcm, int, str]:
         parts += [part.to_ndarray() for part in resampler.resample(None)]
         codec = stream.codec_context.name
         channels = stream.channels
-    return np.concatenate(parts, axis=1).reshape(-1, channels).T, rate, codec
+    pcm = np.concatenate(parts, axis=1).reshape(-1, channels).T.astype(np.int16)
+    return pcm, rate, codec
 
 
 def fingerprint(file: Path | bytes) -> str:
