@@ -46,6 +46,7 @@ CLIPPED_SHARE = 1e-3
 TWIN_LIKENESS = 0.98
 TWIN_LAG = 0.02  # seconds
 TWIN_BLOCKS = 240  # blocks compared before every second one is skipped, and so on
+TWIN_SAMPLES = 8192  # compared of each block
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,11 +180,12 @@ class _Twin:
             return
         if self._seen > TWIN_BLOCKS * self._stride:
             self._stride *= 2
-        a, b = (side - np.mean(side, dtype=np.float64) for side in (one, other))
+        pieces = (side[:TWIN_SAMPLES].astype(np.float32) for side in (one, other))
+        a, b = (side - side.mean() for side in pieces)
         size = 1 << int(np.ceil(np.log2(len(a) + self._lag)))
         both = np.fft.irfft(np.fft.rfft(a, size) * np.conj(np.fft.rfft(b, size)), size)
         self._cross += np.concatenate([both[-self._lag :], both[: self._lag + 1]])
-        self._powers += (np.dot(a, a), np.dot(b, b))
+        self._powers += (float(a @ a), float(b @ b))
 
     @property
     def likeness(self) -> float:
