@@ -4,6 +4,7 @@
 Nothing here reads a file's name, tags or chunks beside the audio.
 """
 
+from voice_pipeline.audio.convert import Resampler
 from voice_pipeline.audio.decode import Decoder, Probe, blocks, probe, resampled
 from voice_pipeline.audio.layout import audible_on, is_mono, listened
 from voice_pipeline.audio.listen import activity, listen
@@ -16,6 +17,7 @@ __all__ = [
     "Measurement",
     "Probe",
     "Sound",
+    "Resampler",
     "activity",
     "audible_on",
     "blocks",

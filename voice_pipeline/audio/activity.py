@@ -42,6 +42,9 @@ LOUD_SHARE = 60  # percentile of the other side's active levels
 BLEED_SHARE = 0.5  # of these frames must be lifted above the channel's own noise
 BLEED_LIKENESS = 0.5  # correlation of the two levels in dB
 BLEED_FRAMES = 50  # half a second at least
+LONGEST_DELAY = 30  # frames: echo that comes later than 300 ms is rare on telephone networks
+SMEAR = 4  # frames to either side that an echo is spread over
+SCRAP = 15  # frames: what is left shorter than this beside gated frames is their edge
 LOUDEST_BLEED = -2.0  # dB: two sides that are equally loud are no echo of each other
 
 
@@ -111,73 +114,114 @@ def threshold(own: Levels) -> Levels:
 
 
 @dataclass(frozen=True, slots=True)
-class Bleed:
-    """How far below itself each side is heard on each other channel."""
+class Echo:
+    """How one side is heard on another channel."""
 
-    # dB, [from][on]; minus infinity where nothing of it is heard
-    levels: tuple[tuple[float, ...], ...]
-
-    @property
-    def worst(self) -> float | None:
-        """The loudest, in dB (negative); None where no side is heard on another channel."""
-        loudest = max((level for row in self.levels for level in row), default=-np.inf)
-        return float(loudest) if np.isfinite(loudest) else None
+    source: int  # channel of who speaks
+    other: int  # channel on which it is heard too
+    level: float  # dB below itself, negative
+    delay: int  # frames
 
 
-def measure_bleed(levels: Levels, active: Mask) -> Bleed:
-    """Estimate how loud each channel is heard on each other.
+def measure_bleed(levels: Levels, active: Mask) -> tuple[Echo, ...]:
+    """Find which channel is heard on which other one, how loud and how late.
 
     Where one side is loud and another channel rises with it, decibel for decibel, and stays
-    below it, what that channel carries is bleed. The median keeps the frames in which its own
-    side answers from counting, as long as people mostly take turns.
+    below it, what that channel carries is bleed. The delay is the one at which the two levels
+    are most alike. The median keeps frames in which the other side answers from counting, as
+    long as people mostly take turns.
     """
-    count = levels.shape[0]
-    table = [[-np.inf] * count for _ in range(count)]
-    soft = np.stack([_smooth(own, GATE_SMOOTH) for own in levels])
-    for source in range(count):
-        if active[source].sum() < BLEED_FRAMES:
-            continue
-        loud = soft[source] >= np.percentile(soft[source][active[source]], LOUD_SHARE)
-        for other in range(count):
-            if other == source:
-                continue
-            below = loud & (soft[other] - soft[source] < LOUDEST_BLEED)
-            lifted = below & active[other]
-            if lifted.sum() < max(BLEED_FRAMES, BLEED_SHARE * below.sum()):
-                continue
-            table[source][other] = _follows(
-                soft[source],
-                soft[other],
-                active[source] & ~(soft[other] - soft[source] >= LOUDEST_BLEED),
-                lifted,
-            )
-    return Bleed(tuple(tuple(row) for row in table))
+    soft = _soften(levels)
+    sides = range(levels.shape[0])
+    found = (
+        _echo(soft, active, source, other) for source in sides for other in sides if source != other
+    )
+    return tuple(echo for echo in found if echo is not None)
 
 
-def _follows(source: Levels, other: Levels, quiet: Mask, lifted: Mask) -> float:
-    if np.std(source[quiet]) == 0 or np.std(other[quiet]) == 0:
-        return -np.inf
-    if np.corrcoef(source[quiet], other[quiet])[0, 1] < BLEED_LIKENESS:
-        return -np.inf
-    return float(np.median(other[lifted] - source[lifted]))
+def worst(echoes: tuple[Echo, ...]) -> float | None:
+    """Return the level of the loudest bleed in dB (negative), None where there is none."""
+    return max((echo.level for echo in echoes), default=None)
 
 
-def gate(levels: Levels, active: Mask, bleed: Bleed) -> Mask:
+def _echo(soft: Levels, active: Mask, source: int, other: int) -> Echo | None:
+    if active[source].sum() < BLEED_FRAMES:
+        return None
+    best, delay = 0.0, 0
+    for late in range(LONGEST_DELAY + 1):
+        likeness = _likeness(_held(soft[source], late), soft[other], _delayed(active[source], late))
+        if likeness > best:
+            best, delay = likeness, late
+    if best < BLEED_LIKENESS:
+        return None
+    own, voice = soft[other], _held(soft[source], delay)
+    speaks = _delayed(active[source], delay)
+    loud = speaks & (voice >= np.percentile(voice[speaks], LOUD_SHARE))
+    below = loud & (own - voice < LOUDEST_BLEED)
+    lifted = below & active[other]
+    if lifted.sum() < max(BLEED_FRAMES, BLEED_SHARE * below.sum()):
+        return None
+    return Echo(source, other, float(np.median(own[lifted] - voice[lifted])), delay)
+
+
+def _likeness(voice: Levels, own: Levels, speaks: NDArray[np.bool_]) -> float:
+    """Return how alike two levels are, 0..1, where one speaks and the other is below it."""
+    where = speaks & (own - voice < LOUDEST_BLEED)
+    if where.sum() < BLEED_FRAMES or not np.std(voice[where]) or not np.std(own[where]):
+        return 0.0
+    return float(np.corrcoef(voice[where], own[where])[0, 1])
+
+
+def gate(levels: Levels, active: Mask, echoes: tuple[Echo, ...]) -> Mask:
     """Return `active` without what is only another side's voice.
 
     A frame goes when another channel is more than 6 dB louder there, and what the channel carries
     is no more than that voice's bleed on it (6 dB of room): own speech during double talk stays.
-    Where no bleed was measured nothing goes but what lies 40 dB below.
+    So do not: scraps under 150 ms between frames that went. Where no bleed was measured nothing
+    goes but what lies 40 dB below.
     """
+    soft = _soften(levels)
     kept = active.copy()
-    soft = np.stack([_smooth(own, GATE_SMOOTH) for own in levels])
-    for source, row in enumerate(bleed.levels):
-        for other, level in enumerate(row):
-            if source == other:
-                continue
-            below = soft[source] - soft[other]
-            kept[other] &= below <= np.clip(-level - GATE, GATE, MASKED)
+    for source, voice in enumerate(soft):
+        for other, own in enumerate(soft):
+            if source != other:
+                kept[other] &= voice - own <= MASKED
+    for echo in echoes:
+        below = _held(soft[echo.source], echo.delay) - soft[echo.other]
+        kept[echo.other] &= below <= np.clip(-echo.level - GATE, GATE, MASKED)
+    for row, before in zip(kept, active, strict=True):
+        _drop_scraps(row, before & ~row)
     return kept
+
+
+def _drop_scraps(kept: NDArray[np.bool_], gone: NDArray[np.bool_]) -> None:
+    """Clear short runs that touch what the gate took away: the edges of a voice's bleed."""
+    edges = np.flatnonzero(np.diff(kept, prepend=False, append=False))
+    for start, end in edges.reshape(-1, 2).tolist():
+        near = gone[max(0, start - SMOOTH) : end + SMOOTH]
+        if end - start < SCRAP and near.any():
+            kept[start:end] = False
+
+
+def _soften(levels: Levels) -> Levels:
+    return np.stack([_smooth(own, GATE_SMOOTH) for own in levels])
+
+
+def _delayed(values: NDArray[np.bool_], frames: int) -> NDArray[np.bool_]:
+    late = np.zeros_like(values)
+    late[frames:] = values[: len(values) - frames]
+    return late
+
+
+def _held(voice: Levels, delay: int) -> Levels:
+    """Return the level that a voice has had around `delay` frames ago: echoes smear."""
+    from scipy.ndimage import maximum_filter1d
+
+    width = 2 * SMEAR + 1
+    smeared: Levels = maximum_filter1d(voice, width, mode="nearest")
+    late = np.full_like(smeared, SILENCE)
+    late[delay:] = smeared[: len(smeared) - delay]
+    return late
 
 
 def spans(active: NDArray[np.bool_], frame: float, end: float) -> Spans:

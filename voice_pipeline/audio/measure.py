@@ -21,6 +21,7 @@ from voice_pipeline.audio.activity import (
     gate,
     mark,
     measure_bleed,
+    worst,
 )
 
 # A channel whose own speech lasts less is silent: clicks and beeps last as long.
@@ -89,15 +90,15 @@ class Measurement:
         levels = self._meter.end()
         active = mark(levels)
         twins = bool(self._twins) and all(twin.likeness >= TWIN_LIKENESS for twin in self._twins)
-        bleed = measure_bleed(levels, active)
-        own = active if twins else gate(levels, active, bleed)
+        echoes = measure_bleed(levels, active)
+        own = active if twins else gate(levels, active, echoes)
         frame = frame_length(self._rate) / self._rate
         seconds = tuple(float(row.sum()) * frame for row in own)
         heard = [spectrum.bandwidth for spectrum in self._spectra]
         return Sound(
             levels=_levels(levels, own, seconds),
             speech=seconds,
-            bleed=None if twins else bleed.worst,
+            bleed=None if twins else worst(echoes),
             bandwidth=max((value for value in heard if value), default=self._rate / 2),
             clipped=tuple(float(at / loud) if loud else 0.0 for at, loud in self._clipping.T),
             twins=twins,
