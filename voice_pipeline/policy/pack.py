@@ -1,0 +1,221 @@
+"""The records of a policy pack: what its files may say, and nothing else.
+
+Every key that is not named here is an error, so a typo cannot switch a rule off.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from voice_pipeline.domain import Severity
+from voice_pipeline.spoken.phrases import parse
+
+_DUE = re.compile(r"at once|\d+ (minutes?|hours?|days?|working days?)")
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+def _is_name(text: str) -> str:
+    if not _NAME.fullmatch(text):
+        raise ValueError("is not a name: lower-case letters, digits and _")
+    return text
+
+
+def _is_phrase(text: str) -> str:
+    parse(text)
+    return text
+
+
+def _is_due(text: str) -> str:
+    if not _DUE.fullmatch(text):
+        raise ValueError("due is `at once`, or a number of minutes, hours, days or working days")
+    return text
+
+
+Name = Annotated[str, AfterValidator(_is_name)]
+PhraseText = Annotated[str, AfterValidator(_is_phrase)]
+Sentence = Annotated[str, Field(min_length=1, max_length=500)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Priority = Literal["low", "normal", "high", "urgent"]
+ReviewReason = Name
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Manifest(Strict):
+    """pack.yaml"""
+
+    id: Sentence
+    version: int = Field(ge=1)
+    owner: Sentence
+    description: str = ""
+
+
+class Thresholds(Strict):
+    """thresholds.yaml: every number that a rule or a gate compares with."""
+
+    # largest refund, in the currency of the call, that needs nobody's approval
+    refund_limit: float = Field(ge=0)
+    # the two gates of an automatic request type
+    auto_confidence: Share
+    auto_similarity: Share
+    # below this the caller's intent counts as unclear
+    unclear_below: Share
+    # below this mean word confidence the whole call is doubtful
+    min_word_confidence: Share
+
+
+class Retention(Strict):
+    """retention.yaml"""
+
+    raw_audio_days: int = Field(ge=0)  # days the encrypted original is kept
+
+
+class Signal(Strict):
+    """Phrases whose presence is a fact for rules."""
+
+    id: Name
+    about: Sentence
+    speaker: Literal["customer", "agent", "any"] = "any"
+    where: Literal["anywhere", "opening", "closing"] = "anywhere"
+    # only within the two turns after a match of that other signal
+    answers: Name | None = None
+    phrases: tuple[PhraseText, ...] = Field(min_length=1)
+    # a match that overlaps one of these does not count
+    unless: tuple[PhraseText, ...] = ()
+
+
+class When(Strict):
+    all: tuple[str, ...] = ()
+    any: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> When:
+        if not self.all and not self.any:
+            raise ValueError("has neither `all` nor `any` conditions")
+        return self
+
+
+class Action(Strict):
+    queue: Name | None = None  # None: the flag does not move the call
+    due: Annotated[str, AfterValidator(_is_due)] | None = None
+    notify: tuple[str, ...] = ()
+
+
+class Example(Strict):
+    """A short dialogue, and what the note and the metadata say where the rule looks at them."""
+
+    turns: tuple[str, ...] = Field(min_length=1)  # "speaker: text"
+    metadata: Mapping[str, str] = {}
+    note: Mapping[str, Any] = {}  # outcome, request_type, request_confidence ...
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_list(cls, value: Any) -> Any:
+        return {"turns": value} if isinstance(value, list | tuple) else value
+
+    @model_validator(mode="after")
+    def _spoken_by_someone(self) -> Example:
+        for turn in self.turns:
+            speaker, colon, text = turn.partition(":")
+            if not colon or not text.strip() or " " in speaker.strip():
+                raise ValueError("each turn of an example is `speaker: text`")
+        return self
+
+
+class Examples(Strict):
+    match: tuple[Example, ...] = Field(min_length=1)
+    no_match: tuple[Example, ...] = Field(min_length=1)
+
+
+class Rule(Strict):
+    """One escalation rule. All rules are always evaluated."""
+
+    id: Name
+    version: int = Field(ge=1)
+    owner: Sentence
+    category: Name
+    severity: Severity
+    when: When
+    why: Sentence  # may name facts in braces: {refund_amount}
+    action: Action
+    examples: Examples
+
+
+class Required(Strict):
+    """Something that a request of a type cannot be worked on without."""
+
+    name: Sentence  # as a person would ask for it
+    phrases: tuple[PhraseText, ...] = ()  # said on the call ...
+    kinds: tuple[Literal["reference", "money", "date"], ...] = ()  # ... or a value of this kind
+    labels: tuple[str, ...] = ()  # ... or redacted under this label
+
+    @model_validator(mode="after")
+    def _can_be_found(self) -> Required:
+        if not (self.phrases or self.kinds or self.labels):
+            raise ValueError("says by no phrase, kind or label when it was given")
+        return self
+
+
+class RequestKind(Strict):
+    """One request type of the taxonomy."""
+
+    label: Name
+    title: Sentence
+    queue: Name
+    urgency: Priority = "normal"
+    cues: tuple[PhraseText, ...] = ()
+    required: tuple[Required, ...] = ()
+    examples: tuple[Sentence, ...] = Field(min_length=3)
+
+
+class Taxonomy(Strict):
+    request_types: tuple[RequestKind, ...] = Field(min_length=2)
+
+
+class Queue(Strict):
+    id: Name
+    owner: Sentence
+
+
+class ReviewRule(Strict):
+    reason: ReviewReason
+    when: When
+
+
+class Routing(Strict):
+    queues: tuple[Queue, ...] = Field(min_length=1)
+    fallback: Name  # queue of a call whose request type a person must decide
+    priority: Mapping[Severity, Priority]
+    precedence: tuple[Name, ...]  # categories, most important first, among equal severities
+    review: tuple[ReviewRule, ...]
+
+
+class Pack(Strict):
+    """A whole policy pack, checked. `sha256` is over all its files."""
+
+    path: Path
+    sha256: str
+    manifest: Manifest
+    taxonomy: Taxonomy
+    routing: Routing
+    thresholds: Thresholds
+    retention: Retention
+    signals: tuple[Signal, ...]
+    rules: tuple[Rule, ...]
+
+    @property
+    def name(self) -> str:
+        return f"{self.manifest.id} {self.manifest.version}"
+
+    def queue_owner(self, queue: str) -> str:
+        return next((found.owner for found in self.routing.queues if found.id == queue), "")
+
+    def kind(self, label: str) -> RequestKind | None:
+        return next((kind for kind in self.taxonomy.request_types if kind.label == label), None)

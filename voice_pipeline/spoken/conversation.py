@@ -1,0 +1,128 @@
+"""A redacted call prepared for reading: who said which words, and quotes with their times.
+
+Consecutive turns of one side are read as one stretch, also across the other side's `mhm` and
+`okay`: callers do not end a sentence because somebody nods. Quotes are always verbatim.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Literal
+
+from voice_pipeline.domain import Evidence, RedactedTranscript, RedactedTurn
+from voice_pipeline.spoken.phrases import Match, Phrase, Spoken
+from voice_pipeline.spoken.words import Token, quote, tokens
+
+Side = Literal["agent", "customer", "any"]
+Where = Literal["anywhere", "opening", "closing"]
+
+BACK_CHANNELS = frozenset("mhm uh-huh huh okay ok right yeah yep i see sure alright oh".split())
+BACK_CHANNEL_WORDS = 2
+WHOLE_TURN_WORDS = 30  # a turn up to this long is quoted whole
+AROUND = 8  # words quoted on each side of a match in a longer turn
+OPENING = 1 / 3  # share of the turns in which callers say why they call (HarperValley)
+CLOSING = 1 / 4  # share of the turns in which a call is wound up
+FEWEST = 6  # turns that opening and closing have at least
+
+
+class Conversation:
+    """One call, read through sides and stretches."""
+
+    def __init__(self, transcript: RedactedTranscript) -> None:
+        self.turns: tuple[RedactedTurn, ...] = transcript.turns
+        self.tokens: dict[int, list[Token]] = {
+            turn.turn: tokens((word.text for word in turn.words), turn.turn) for turn in self.turns
+        }
+        self.place = {turn.turn: place for place, turn in enumerate(self.turns)}
+        self._spoken: dict[tuple[Side, Where], Spoken] = {}
+
+    def side(self, turn: RedactedTurn) -> str:
+        """Return agent, customer, unknown or system, whatever the speaker's number."""
+        return turn.speaker.rstrip("0123456789").rstrip("_")
+
+    def by(self, side: Side) -> list[RedactedTurn]:
+        """Return the turns of a side; a speaker nobody could name counts for both."""
+        return [turn for turn in self.turns if self._belongs(turn, side)]
+
+    def _belongs(self, turn: RedactedTurn, side: Side) -> bool:
+        return side == "any" or self.side(turn) in (side, "unknown")
+
+    def find(self, phrase: Phrase, side: Side = "any", where: Where = "anywhere") -> list[Match]:
+        """Return where a side says a phrase."""
+        key = (side, where)
+        if key not in self._spoken:
+            first, end = self._part(where)
+            self._spoken[key] = Spoken(
+                [token for token in stretch if first <= self.place[token.turn] < end]
+                for stretch in self.stretches
+                if stretch and self._belongs(self.turns[self.place[stretch[0].turn]], side)
+            )
+        return self._spoken[key].find(phrase)
+
+    def _part(self, where: Where) -> tuple[int, int]:
+        n = len(self.turns)
+        if where == "opening":
+            return 0, max(FEWEST, round(n * OPENING))
+        if where == "closing":
+            return n - max(FEWEST, round(n * CLOSING)), n
+        return 0, n
+
+    @cached_property
+    def stretches(self) -> list[list[Token]]:
+        """What each side says until the other really takes over, in order of their beginnings."""
+        found: list[list[Token]] = []
+        open_at: dict[str, int] = {}
+        for turn in self.turns:
+            words = self.tokens[turn.turn]
+            nod = is_back_channel(words)
+            if turn.speaker in open_at and not nod:
+                found[open_at[turn.speaker]].extend(words)
+            else:
+                found.append(list(words))
+                if not nod:
+                    open_at[turn.speaker] = len(found) - 1
+            if not nod:
+                open_at = {turn.speaker: open_at[turn.speaker]}
+        return found
+
+    def turn(self, number: int) -> RedactedTurn:
+        return self.turns[self.place[number]]
+
+    def evidence(self, first: Token, last: Token, *, exact: bool = False) -> tuple[Evidence, ...]:
+        """Quote from `first` to `last`, with some words around unless `exact`.
+
+        A stretch over several turns gives one quote for each turn at its ends.
+        """
+        if first.turn == last.turn:
+            return (self._quoted(first.turn, first.word, last.word, exact),)
+        begun = len(self.turn(first.turn).words) - 1
+        return (
+            self._quoted(first.turn, first.word, begun, exact),
+            self._quoted(last.turn, 0, last.word, exact),
+        )
+
+    def whole(self, number: int) -> Evidence:
+        """Quote a turn, cut to its first words where it is long."""
+        return self._quoted(number, 0, min(len(self.turn(number).words), WHOLE_TURN_WORDS) - 1, True)
+
+    def _quoted(self, number: int, first: int, last: int, exact: bool) -> Evidence:
+        words = self.turn(number).words
+        if not exact:
+            short = len(words) <= WHOLE_TURN_WORDS
+            first = 0 if short else max(0, first - AROUND)
+            last = len(words) - 1 if short else min(len(words) - 1, last + AROUND)
+        turn = self.turn(number)
+        start = words[first].start if words else None
+        end = words[last].end if words else None
+        return Evidence(
+            number,
+            quote([word.text for word in words], first, last),
+            turn.start if start is None else start,
+            turn.end if end is None else end,
+        )
+
+
+def is_back_channel(words: Sequence[Token]) -> bool:
+    """Tell whether a turn only shows that somebody listens."""
+    return len(words) <= BACK_CHANNEL_WORDS and all(word.text in BACK_CHANNELS for word in words)
