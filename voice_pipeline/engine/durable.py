@@ -30,6 +30,7 @@ APPLICATION_VERSION = "1"
 MAX_RECOVERIES = 20  # a call that keeps killing its process is given up after so many
 STAGE_ATTEMPTS = 3  # for Retryable errors, with growing pauses
 POLL = 0.1  # seconds
+OPEN = ("PENDING", "ENQUEUED", "DELAYED")  # DBOS's states of a run that has not ended
 FORGOTTEN = "input_forgotten"
 MAX_REMAKES = 6  # as many raw records as can have been forgotten upstream, and one
 
@@ -100,9 +101,9 @@ class Engine:
             if state == "SUCCESS":
                 outcome: Outcome = DBOS.retrieve_workflow(run).get_result()
                 if outcome.note is not None:
-                    self.start_deliveries(outcome.note, targets)
+                    self._deliver_rest(outcome.note, targets)
                 return run
-            if state in ("PENDING", "ENQUEUED", "DELAYED"):
+            if state in OPEN:
                 return run
             name = f"{name}-{_attempt(run) + 1}"
         with SetWorkflowID(name):
@@ -111,7 +112,7 @@ class Engine:
 
     def finished(self, run: str) -> bool:
         status = DBOS.get_workflow_status(run)
-        return status is not None and status.status not in ("PENDING", "ENQUEUED", "DELAYED")
+        return status is not None and status.status not in OPEN
 
     def outcome(self, run: str) -> Outcome:
         """Return how a finished run ended.
@@ -141,9 +142,8 @@ class Engine:
     def deliveries_finished(self, call: str, targets: Sequence[str]) -> bool:
         names = {_delivery(call, target, "") for target in targets}
         rows = DBOS.list_workflows(name="deliver", workflow_id_prefix=f"{call}.to.")
-        open_states = ("PENDING", "ENQUEUED", "DELAYED")
         return not any(
-            row.status in open_states
+            row.status in OPEN
             for row in rows
             if any(row.workflow_id.startswith(name) for name in names)
         )
@@ -188,6 +188,16 @@ class Engine:
     def start_deliveries(self, note: Ref[CaseNote], targets: Sequence[str]) -> None:
         for target in targets:
             with SetWorkflowID(_delivery(note.call, target, note.sha256)):
+                DBOS.start_workflow(self._deliver, note, target)
+
+    def _deliver_rest(self, note: Ref[CaseNote], targets: Sequence[str]) -> None:
+        """Start the deliveries of a finished call that are new, or failed when last tried."""
+        for target in targets:
+            name = _delivery(note.call, target, note.sha256)
+            found = _newest(name)
+            if found is not None and (found[1] in OPEN or found[1] == "SUCCESS"):
+                continue
+            with SetWorkflowID(f"{name}-{_attempt(found[0]) + 1}" if found else name):
                 DBOS.start_workflow(self._deliver, note, target)
 
     def forget(self, refs: Sequence[Ref[Any]]) -> None:

@@ -94,7 +94,7 @@ class Store:
         row = {
             "call": call,
             "wrapped_key": sealing.wrap(self._master, call, key),
-            "created_at": time.time(),
+            "received_at": time.time(),
         }
         with self.database.begin() as db:
             db.execute(insert(calls).values(row).on_conflict_do_nothing())
@@ -102,7 +102,9 @@ class Store:
     def set_received(self, ref: Ref[Any]) -> None:
         with self.database.begin() as db:
             db.execute(
-                calls.update().where(calls.c.call == ref.call).values(received_sha256=ref.sha256)
+                calls.update()
+                .where(calls.c.call == ref.call)
+                .values(received_sha256=ref.sha256, received_at=time.time())
             )
 
     def received(self, call: str) -> Ref[Any] | None:
@@ -113,7 +115,13 @@ class Store:
 
     def list_calls(self) -> list[str]:
         with self.database.connect() as db:
-            return list(db.scalars(sa.select(calls.c.call).order_by(calls.c.created_at)))
+            return list(db.scalars(sa.select(calls.c.call).order_by(calls.c.received_at)))
+
+    def purge_raw_audio(self, before: float) -> int:
+        """Destroy the raw audio of calls received before `before` (seconds since the epoch)."""
+        with self.database.connect() as db:
+            old = db.scalars(sa.select(calls.c.call).where(calls.c.received_at < before)).all()
+        return sum(self.shelf.delete_kind(call, "Audio") for call in old)
 
     def _key_of(self, call: str) -> bytes:
         if call not in self._keys:

@@ -13,7 +13,9 @@ calls = sa.Table(
     sa.Column("call", sa.String(64), primary_key=True),
     sa.Column("wrapped_key", sa.LargeBinary, nullable=True),
     sa.Column("received_sha256", sa.String(64), nullable=True),  # its Received record
-    sa.Column("created_at", sa.Float, nullable=False),  # seconds since the epoch
+    sa.Column(
+        "received_at", sa.Float, nullable=False
+    ),  # seconds since the epoch; raw audio ages from it
 )
 
 # what a set of choices (models, policy, options) was when a call ran: named, never edited

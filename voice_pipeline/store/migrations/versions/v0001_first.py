@@ -15,7 +15,7 @@ def upgrade() -> None:
         sa.Column("call", sa.String(64), primary_key=True),
         sa.Column("wrapped_key", sa.LargeBinary, nullable=True),
         sa.Column("received_sha256", sa.String(64), nullable=True),
-        sa.Column("created_at", sa.Float, nullable=False),
+        sa.Column("received_at", sa.Float, nullable=False),
     )
     op.create_table(
         "plans",

@@ -1,0 +1,301 @@
+"""The composition root: settings in, everything built and joined out.
+
+A *plan* is the full set of choices for a run (engines, models, policy, profile), kept under the
+hash of its content. A call names its plan, so whoever takes a call over builds the same parts,
+and a changed model or policy is a new revision instead of a silent overwrite.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from redaction import Redactor, load_policy
+from voice_pipeline import __version__, adapters
+from voice_pipeline.audio.layout import is_mono
+from voice_pipeline.config import Part, Settings
+from voice_pipeline.domain import CaseNote, Recording, Ref
+from voice_pipeline.engine.durable import Engine
+from voice_pipeline.errors import Misconfigured
+from voice_pipeline.note import note_json
+from voice_pipeline.pipeline import Outcome, Stages
+from voice_pipeline.policy.load import load_pack
+from voice_pipeline.policy.pack import Pack
+from voice_pipeline.ports import Analyst, Connector, Diarizer, Stage, Transcriber
+from voice_pipeline.results import CallResult
+from voice_pipeline.scrub import Scrubber
+from voice_pipeline.store import Store
+
+DAY = 86_400.0  # seconds
+
+
+class Kit:
+    """One data folder with its engine, and the parts that plans name."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.store = Store(settings.data)
+        self._stages: dict[str, Stages] = {}
+        self.engine = Engine(self.store, self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.engine.close()
+        self.store.close()
+
+    # ------------------------------------------------------------ plans
+
+    def plan(self, *, transcriber: str | None = None, diarizer: str | None = None) -> str:
+        """Fix the choices for a run and return the plan's name.
+
+        Raises:
+            Misconfigured: a part is missing, or an option does not fit.
+        """
+        settings = self.settings
+        hears = _chosen(settings.transcriber, transcriber)
+        if hears.use == "auto":
+            hears = Part(use=_best_transcriber(settings), options=hears.options)
+        tells = _chosen(settings.diarizer, diarizer)
+        pack, policy = load_pack(settings.policy), load_policy(settings.redaction)
+        return self.store.keep_plan(
+            {
+                "release": __version__,
+                "transcriber": _described(hears, build_transcriber(settings, None, hears).made_by),
+                "diarizer": tells.model_dump(),
+                "analyst": _described(
+                    settings.analyst, build_analyst(settings.analyst, pack).made_by
+                ),
+                "redaction": {"profile": settings.redaction, "sha256": policy.sha256},
+                "policy": {
+                    "pack": str(settings.policy) if settings.policy else None,
+                    "id": pack.id,
+                    "version": pack.version,
+                    "sha256": pack.sha256,
+                },
+            }
+        )
+
+    def stages(self, plan: str) -> Stages:
+        """Build the stages that a plan names; built once a process."""
+        if plan not in self._stages:
+            self._stages[plan] = self._build(self.store.plan(plan))
+        return self._stages[plan]
+
+    def _build(self, plan: dict[str, Any]) -> Stages:
+        from voice_pipeline.stages.analyse import analyse
+        from voice_pipeline.stages.diarize import diarize
+        from voice_pipeline.stages.escalate import escalate
+        from voice_pipeline.stages.ingest import ingest
+        from voice_pipeline.stages.mute import mute
+        from voice_pipeline.stages.redact import redact
+        from voice_pipeline.stages.replace import replace
+        from voice_pipeline.stages.review import review
+        from voice_pipeline.stages.transcribe import transcribe
+        from voice_pipeline.stages.verify import verify
+
+        shelf, release = self.store.shelf, plan["release"]
+        hears, tells, writes = plan["transcriber"], plan["diarizer"], plan["analyst"]
+        pack = self._pack(plan)
+        transcriber = build_transcriber(
+            self.settings, None, Part(use=hears["use"], options=hears["options"])
+        )
+        diarizer_for = build_diarizers(Part(**tells))
+        analyst = build_analyst(Part(use=writes["use"], options=writes["options"]), pack)
+        redactor = Redactor(load_policy(plan["redaction"]["profile"]))
+        redacts = f"{release} {plan['redaction']['sha256']}"
+        judges = f"{release} {plan['policy']['sha256']}"
+
+        def hear(recording: Recording) -> Any:
+            return transcribe(
+                recording,
+                transcriber=transcriber,
+                shelf=shelf,
+                progress=lambda share: self.store.note_progress(
+                    recording.id, "transcribe", min(share, 0.999)
+                ),
+            )
+
+        return Stages(
+            ingest=Stage("ingest", lambda received: ingest(received, shelf=shelf), release),
+            transcribe=Stage("transcribe", hear, f"{release} {hears['made_by']}", lane="gpu"),
+            diarize=Stage(
+                "diarize",
+                lambda recording, heard: diarize(
+                    recording, heard, diarizer=diarizer_for(recording), shelf=shelf
+                ),
+                f"{release} {tells['use']} {tells['options']}",
+            ),
+            redact=Stage(
+                "redact", lambda transcript: redact(transcript, redactor=redactor), redacts
+            ),
+            replace=Stage("replace", replace, redacts),
+            mute=Stage(
+                "mute", lambda recording, found: mute(recording, found, shelf=shelf), redacts
+            ),
+            verify=Stage(
+                "verify",
+                lambda said, found, text, sound: verify(
+                    said, found, text, sound, redactor=redactor, shelf=shelf
+                ),
+                redacts,
+            ),
+            analyse=Stage(
+                "analyse",
+                lambda recording, text: analyse(recording, text, analyst=analyst),
+                f"{judges} {writes['made_by']}",
+            ),
+            escalate=Stage(
+                "escalate",
+                lambda recording, text, note: escalate(recording, text, note, pack=pack),
+                judges,
+            ),
+            review=Stage(
+                "review",
+                lambda recording, text, note, flags: review(
+                    recording, text, note, flags, pack=pack
+                ),
+                judges,
+            ),
+        )
+
+    def _pack(self, plan: dict[str, Any]) -> Pack:
+        where = plan["policy"]["pack"]
+        pack = load_pack(Path(where) if where else None)
+        if pack.sha256 != plan["policy"]["sha256"]:
+            raise Misconfigured(
+                "the policy pack changed since this call was started; start the call again",
+                code="plan_changed",
+            )
+        return pack
+
+    # ------------------------------------------------------------ results and deliveries
+
+    def result(self, outcome: Outcome, plan: str) -> CallResult:
+        """Read everything that is known of a finished call."""
+        read = self.engine.read
+        chosen = self.store.plan(plan)
+        recording: Recording = read(outcome.recording)
+        verification = read(outcome.verification)
+        released = outcome.status == "done"
+        return CallResult(
+            call=recording.id,
+            status=outcome.status,
+            recording=recording,
+            redaction=read(outcome.redaction),
+            verification=verification,
+            transcript=read(outcome.transcript) if released and outcome.transcript else None,
+            audio=read(outcome.audio) if released and outcome.audio else None,
+            note=read(outcome.note) if released and outcome.note else None,
+            escalations=(read(outcome.escalations) if released and outcome.escalations else None),
+            versions={
+                "voice_pipeline": chosen["release"],
+                "plan": plan,
+                "transcriber": chosen["transcriber"]["made_by"],
+                "analyst": chosen["analyst"]["made_by"],
+                "redaction": chosen["redaction"],
+                "policy": chosen["policy"],
+            },
+            timings={
+                s.stage: round(s.seconds, 3)
+                for s in self.store.progress(recording.id)
+                if s.seconds is not None
+            },
+            log=None,
+        )
+
+    def check_targets(self, targets: Sequence[str]) -> None:
+        """Refuse targets that cannot be built, before the first call."""
+        for target in targets:
+            build_connector(target)
+
+    def deliver(self, target: str, note: Ref[CaseNote]) -> None:
+        from voice_pipeline.stages.deliver import deliver
+
+        payload = note_json(self.engine.read(note))
+        deliver(note, payload, target, connector=build_connector(target), store=self.store)
+
+    # ------------------------------------------------------------ upkeep
+
+    @cached_property
+    def _scrubber(self) -> Scrubber:
+        return Scrubber(Redactor(load_policy(self.settings.redaction)))
+
+    def scrub(self, text: str, identifiers: bool) -> str:
+        """Return a name or metadata value without personal data."""
+        return self._scrubber(text, identifiers)
+
+    def purge(self) -> int:
+        """Destroy raw audio older than the policy allows; return how many recordings."""
+        days = load_pack(self.settings.policy).retention.raw_audio_days
+        return self.store.purge_raw_audio(time.time() - days * DAY)
+
+
+def build_transcriber(
+    settings: Settings, name: str | None, part: Part | None = None
+) -> Transcriber:
+    """Build the transcriber that is asked for, or the one of the settings."""
+    part = part or _chosen(settings.transcriber, name)
+    if part.use == "auto":
+        part = Part(use=_best_transcriber(settings), options=part.options)
+    adapter = adapters.load("transcribers", part.use)
+    built: Transcriber = adapter.build(part.options, offer={"models_dir": models_dir(settings)})
+    return built
+
+
+def build_diarizers(part: Part) -> Callable[[Recording], Diarizer]:
+    """Return what picks a recording's diarizer: its channels, or its voices where it is mono."""
+
+    def build(name: str, options: dict[str, Any]) -> Diarizer:
+        built: Diarizer = adapters.load("diarizers", name).build(options)
+        return built
+
+    if part.use != "auto":
+        only = build(part.use, part.options)
+        return lambda _recording: only
+    channels, voices = build("channels", {}), build("clustering", {})
+    return lambda recording: voices if is_mono(recording) else channels
+
+
+def build_analyst(part: Part, pack: Pack) -> Analyst:
+    built: Analyst = adapters.load("analysts", part.use).build(part.options, offer={"pack": pack})
+    return built
+
+
+def build_connector(target: str) -> Connector:
+    """Build the connector of a target as people write it: `folder:DIR`."""
+    name, separator, place = target.partition(":")
+    if not separator or not place:
+        raise Misconfigured(
+            "--deliver takes KIND:PLACE, for example --deliver folder:notes", code="target"
+        )
+    built: Connector = adapters.load("connectors", name).build({"path": Path(place).absolute()})
+    return built
+
+
+def models_dir(settings: Settings) -> Path:
+    return settings.models or settings.data / "models"
+
+
+def _best_transcriber(settings: Settings) -> str:
+    from voice_pipeline.transcribers import auto
+
+    return auto.choose(models_dir(settings))
+
+
+def _chosen(configured: Part, name: str | None) -> Part:
+    return configured if name is None or name == configured.use else Part(use=name)
+
+
+def _described(part: Part, made_by: str) -> dict[str, Any]:
+    return {"use": part.use, "options": part.options, "made_by": made_by}
