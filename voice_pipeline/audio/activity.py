@@ -69,14 +69,13 @@ class LevelMeter:
 
         if not block.shape[1]:
             return
-        if not block.any():  # digital silence costs nothing, and leaves no echo in the filter
-            self._state = None
-            heard = block.astype(np.float32)
-        else:
-            sound = block.astype(np.float32) / np.float32(32768)
-            if self._state is None:  # as if the first sample had stood there for ever
-                self._state = self._rest[:, None, :] * sound[None, :, :1]
-            heard, self._state = sosfilt(self._sos, sound, axis=1, zi=self._state)
+        if not block.any():
+            self._skip(block.shape[1])
+            return
+        sound = block.astype(np.float32) / np.float32(32768)
+        if self._state is None:  # as if the first sample had stood there for ever
+            self._state = self._rest[:, None, :] * sound[None, :, :1]
+        heard, self._state = sosfilt(self._sos, sound, axis=1, zi=self._state)
         heard = np.concatenate([self._carry, heard], axis=1)
         whole = heard.shape[1] // self._frame
         used = whole * self._frame
@@ -91,6 +90,21 @@ class LevelMeter:
         if not self._levels:
             return np.zeros((self._carry.shape[0], 0), dtype=np.float32)
         return np.concatenate(self._levels, axis=1)
+
+    def _skip(self, samples: int) -> None:
+        """Take digital silence, which costs nothing and leaves no echo in the filter."""
+        self._state = None
+        channels, begun = self._carry.shape
+        if begun:
+            fill = min(samples, self._frame - begun)
+            self._carry = np.pad(self._carry, ((0, 0), (0, fill)))
+            samples -= fill
+            if self._carry.shape[1] < self._frame:
+                return
+            self._keep(self._carry[:, None, :])
+        whole, rest = divmod(samples, self._frame)
+        self._levels.append(np.full((channels, whole), SILENCE, dtype=np.float32))
+        self._carry = np.zeros((channels, rest), dtype=np.float32)
 
     def _keep(self, frames: NDArray[np.float32]) -> None:
         power = np.mean(np.square(frames), axis=2, dtype=np.float64)
