@@ -10,24 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from redaction import Policy
 from redaction.asked import Question, open_intervals, questions, unanswered
 from redaction.windows import unplaced, windows
 from voice_pipeline.domain import Finding, Redaction, Transcript, Turn
 
 SUPPORTED = frozenset({"en"})  # ISO 639-1: languages for which there is a pack of spoken forms
-
-
-class Policy(Protocol):
-    """What a redaction policy says about itself."""
-
-    @property
-    def id(self) -> str: ...
-
-    @property
-    def profile(self) -> str: ...
-
-    @property
-    def sha256(self) -> str: ...
 
 
 class Redactor(Protocol):

@@ -6,6 +6,7 @@ is for `verify` to say.
 
 from __future__ import annotations
 
+from redaction import Policy
 from redaction import replace as place
 from redaction.windows import extent
 from voice_pipeline.domain import (
@@ -26,12 +27,20 @@ DETAILS = {
 }
 
 
-def replace(transcript: Transcript, redaction: Redaction) -> RedactedTranscript:
-    """Return the transcript with a placeholder word in the place of every finding."""
+def replace(
+    transcript: Transcript, redaction: Redaction, *, policy: Policy | None = None
+) -> RedactedTranscript:
+    """Return the transcript with a placeholder word in the place of every finding.
+
+    Args:
+        transcript: what was heard.
+        redaction: what was found in it.
+        policy: says which labels keep their last four digits; without one, none do.
+    """
     return RedactedTranscript(
         call=transcript.call,
         language=transcript.language,
-        turns=redacted_turns(transcript.turns, redaction),
+        turns=redacted_turns(transcript.turns, redaction, policy),
         duration=transcript.duration,
         transcriber=transcript.transcriber,
         diarizer=transcript.diarizer,
@@ -40,13 +49,15 @@ def replace(transcript: Transcript, redaction: Redaction) -> RedactedTranscript:
     )
 
 
-def redacted_turns(turns: tuple[Turn, ...], redaction: Redaction) -> tuple[RedactedTurn, ...]:
+def redacted_turns(
+    turns: tuple[Turn, ...], redaction: Redaction, policy: Policy | None = None
+) -> tuple[RedactedTurn, ...]:
     """Return every turn, in place and never renumbered, with its placeholders."""
-    replaced = place(turns, redaction.findings)
+    replaced = place(turns, redaction.findings, policy)
     redacted = []
-    for number, (raw, turn) in enumerate(zip(turns, replaced, strict=True)):
+    for number, (raw, words) in enumerate(zip(turns, replaced, strict=True)):
         start, end = extent(raw) or (None, None)
-        redacted.append(RedactedTurn(number, raw.speaker, raw.channel, start, end, turn.words))
+        redacted.append(RedactedTurn(number, raw.speaker, raw.channel, start, end, words))
     return tuple(redacted)
 
 

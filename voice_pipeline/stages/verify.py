@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 
+from redaction import Policy
 from redaction import audio as sound
 from redaction.windows import uncovered
 from voice_pipeline import codec
@@ -52,8 +53,6 @@ LATEST_WORD = 1.0
 TELLING_WORDS = 4
 TELLING_DIGITS = 6
 
-_PLACEHOLDER = re.compile(r"\[[A-Z][A-Z_]*[^\[\]]{0,24}\]\W*")
-
 Check = Callable[[], tuple[str, tuple[Warning, ...]]]  # what was found, reasons to hold
 
 
@@ -86,7 +85,7 @@ def verify(
     checks: dict[str, Check] = {
         "speech": lambda: _understood(transcript, floor, languages),
         "questions": lambda: _questions(redaction),
-        "text": lambda: _text(transcript, redaction, text),
+        "text": lambda: _text(transcript, redaction, text, redactor.policy),
         "second_look": lambda: _second_look(transcript, redaction, text, redactor),
         "cover": lambda: _cover(transcript, redaction),
         "samples": lambda: _samples(transcript, redaction, audio, shelf),
@@ -98,9 +97,10 @@ def verify(
             found[name], against = check()
         except Retryable:
             raise
-        except PipelineError as error:  # a check that cannot be made has not passed
-            found[name] = f"not made: {error.code}"
-            against = (Warning("unverified", f"the check '{name}' failed with {error.code}"),)
+        except (PipelineError, ValueError) as error:  # what cannot be checked has not passed
+            code = error.code if isinstance(error, PipelineError) else "invalid"
+            found[name] = f"not made: {code}"
+            against = (Warning("unverified", f"the check '{name}' failed with {code}"),)
         reasons += against
     return Verification(
         passed=not reasons,
@@ -151,10 +151,11 @@ def _questions(redaction: Redaction) -> tuple[str, tuple[Warning, ...]]:
 
 
 def _text(
-    transcript: Transcript, redaction: Redaction, text: RedactedTranscript
+    transcript: Transcript, redaction: Redaction, text: RedactedTranscript, policy: Policy
 ) -> tuple[str, tuple[Warning, ...]]:
     """The redacted text is what its findings make of the raw one, and nothing else."""
-    if text.call == transcript.call and text.turns == redacted_turns(transcript.turns, redaction):
+    expected = redacted_turns(transcript.turns, redaction, policy)
+    if text.call == transcript.call and text.turns == expected:
         return f"{len(redaction.findings)} findings replaced", ()
     return "differs", (
         Warning("text_mismatch", "the redacted text is not what the findings make of the call"),
@@ -168,12 +169,14 @@ def _second_look(
 
     A copy is a run of words, long enough to tell, that was redacted as a number elsewhere.
     """
+    labels = "|".join(sorted({re.escape(finding.label) for finding in redaction.findings}))
+    placeholder = re.compile(rf"\[(?:{labels})(?:_\d{{1,4}})?\]")
     turns = [Turn(turn.speaker, turn.words, turn.channel) for turn in text.turns]
     again = [
         finding
         for finding in redactor.find(turns)
         if finding.label in HARD_LABELS
-        and not all(_PLACEHOLDER.fullmatch(w.text) for w in _words_of(turns, finding))
+        and not all(placeholder.fullmatch(w.text) for w in _words_of(turns, finding))
     ]
     hidden = {
         words
