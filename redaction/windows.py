@@ -271,7 +271,7 @@ def _times(word: Word) -> Span | None:
     start, end = word.start, word.end
     if start is None or end is None or not (math.isfinite(start) and math.isfinite(end)):
         return None
-    return (start, end) if 0 <= start <= end else None
+    return (start, end) if 0 <= start <= end < END_OF_CALL else None
 
 
 def _timed(word: Word) -> bool:
