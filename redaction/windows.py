@@ -23,8 +23,6 @@ WIDE_PAD = 0.5
 MERGE_GAP = 0.4
 # Words below this confidence are placed badly: pad them as card data. None counts as low.
 LOW_CONFIDENCE = 0.5
-# dB: at -40 no other-side speech was ever taken for own, at -30 it was in 6 % of cases.
-LOUD_BLEED = -40.0
 # Pieces of one spoken number further apart than this were said on different occasions.
 PIECE_GAP = 20.0
 # Active speech without a word for longer than this was not understood. Inside fluent speech
@@ -55,7 +53,7 @@ def windows(
     duration: float,
     channels: int,
     *,
-    bleed: float | None = None,
+    separate: bool = False,
     active: Sequence[Sequence[Span]] = (),
     held: Sequence[Span] = (),
 ) -> tuple[Window, ...]:
@@ -66,11 +64,11 @@ def windows(
         findings: where personal data stands.
         duration: seconds of audio; 0 where it is not known (then nothing is clamped at the end).
         channels: audio channels; with fewer than two every window covers all of them.
-        bleed: dB of one side on the other; None (not measurable) counts as loud.
+        separate: nobody is heard on another's channel; otherwise every window covers all of them.
         active: per channel, where somebody speaks: stretches without a recognised word are muted.
         held: intervals from a question for card data to its acknowledgement, muted on all channels.
     """
-    loud = channels < 2 or bleed is None or not bleed <= LOUD_BLEED
+    loud = channels < 2 or not separate
     everywhere = tuple(range(max(channels, 1)))
     found = [
         Window(*span, everywhere if loud else channels_of(turns, finding, channels), reason)
@@ -127,10 +125,10 @@ def uncovered(
     duration: float,
     channels: int,
     *,
-    bleed: float | None = None,
+    separate: bool = False,
 ) -> int:
     """Return how many findings are not wholly inside the windows, padding and channels included."""
-    loud = channels < 2 or bleed is None or not bleed <= LOUD_BLEED
+    loud = channels < 2 or not separate
     end = duration if duration > 0 else END_OF_CALL
     missing = 0
     for finding in findings:

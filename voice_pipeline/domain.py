@@ -158,7 +158,7 @@ class Transcript:
     # facts of the recording that decide what is muted; without them muting goes wider
     duration: float = 0.0  # seconds; 0 where only text is known
     channels: int = 1
-    bleed: float | None = None  # dB, as Recording has it
+    separate: bool = False  # nobody is heard on another's channel; else muting reaches all
     audio: Ref[Audio] | None = None  # what the muted audio is verified against
 
 

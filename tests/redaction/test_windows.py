@@ -72,9 +72,8 @@ def test_every_finding_is_covered(
     turns: list[Turn], findings: list[Finding], duration: float, channels: int, loud: bool
 ) -> None:
     """Findings with missing, reversed, NaN or impossible times and places are all muted."""
-    bleed = -10.0 if loud else -60.0
-    made = windows(turns, findings, duration, channels, bleed=bleed)
-    assert uncovered(turns, findings, made, duration, channels, bleed=bleed) == 0
+    made = windows(turns, findings, duration, channels, separate=not loud)
+    assert uncovered(turns, findings, made, duration, channels, separate=not loud) == 0
     for finding in findings:
         known = [
             word
@@ -98,7 +97,7 @@ def test_windows_are_sorted_finite_apart_and_inside_the_call(
     turns: list[Turn], findings: list[Finding], duration: float, channels: int
 ) -> None:
     """What comes out can be cut: in order, positive, finite, within the call, and merged."""
-    made = windows(turns, findings, duration, channels, bleed=-60.0)
+    made = windows(turns, findings, duration, channels, separate=True)
     assert list(made) == sorted(made, key=lambda w: (w.start, w.end))
     for window in made:
         assert 0 <= window.start < window.end < math.inf
@@ -115,9 +114,9 @@ def test_windows_are_deterministic_and_only_grow_with_findings(
     turns: list[Turn], findings: list[Finding], channels: int
 ) -> None:
     """One more finding never uncovers what was covered before."""
-    whole = windows(turns, findings, 60.0, channels, bleed=-60.0)
-    assert whole == windows(turns, findings, 60.0, channels, bleed=-60.0)
-    for window in windows(turns, findings[:-1], 60.0, channels, bleed=-60.0):
+    whole = windows(turns, findings, 60.0, channels, separate=True)
+    assert whole == windows(turns, findings, 60.0, channels, separate=True)
+    for window in windows(turns, findings[:-1], 60.0, channels, separate=True):
         for channel in window.channels or range(channels):
             assert muted(whole, window.start, window.end, channel)
 
@@ -125,22 +124,20 @@ def test_windows_are_deterministic_and_only_grow_with_findings(
 def test_padding_is_wider_for_card_data_and_for_doubtful_words() -> None:
     """A quarter second for a name, half for a card number or a word below half confidence."""
     turn = said("customer", "my name is ann lee and so on and on", 10.0)
-    name = windows([turn], [found("PERSON", 0, 3, 5)], 60, 2, bleed=-60.0)
+    name = windows([turn], [found("PERSON", 0, 3, 5)], 60, 2, separate=True)
     assert name == (Window(11.2 - PAD, 11.92 + PAD, (0,), "finding"),)
-    card = windows([turn], [found("CARD_NUMBER", 0, 3, 5)], 60, 2, bleed=-60.0)
+    card = windows([turn], [found("CARD_NUMBER", 0, 3, 5)], 60, 2, separate=True)
     assert card == (Window(11.2 - WIDE_PAD, 11.92 + WIDE_PAD, (), "finding"),)
     doubt = Turn("customer", (*turn.words[:3], Word("ann", 11.2, 11.5, 0.2), *turn.words[4:]))
-    wide = windows([doubt], [found("PERSON", 0, 3, 5)], 60, 2, bleed=-60.0)
+    wide = windows([doubt], [found("PERSON", 0, 3, 5)], 60, 2, separate=True)
     assert wide[0].start == pytest.approx(11.2 - WIDE_PAD)
 
 
 def test_bleed_mutes_both_sides() -> None:
     """Where one side is heard on the other, or nobody measured it, every channel is muted."""
     turns, findings = [said("customer", "ann lee", 1.0, channel=1)], [found("PERSON", 0, 0, 2)]
-    assert windows(turns, findings, 60, 2, bleed=-60.0)[0].channels == (1,)
-    assert windows(turns, findings, 60, 2, bleed=-20.0)[0].channels == ()
-    assert windows(turns, findings, 60, 2, bleed=None)[0].channels == ()
-    assert windows(turns, findings, 60, 2, bleed=math.nan)[0].channels == ()
+    assert windows(turns, findings, 60, 2, separate=True)[0].channels == (1,)
+    assert windows(turns, findings, 60, 2)[0].channels == ()
 
 
 def test_a_finding_without_a_time_mutes_its_whole_turn() -> None:
@@ -155,7 +152,7 @@ def test_a_finding_without_a_time_mutes_its_whole_turn() -> None:
     start, end = windows(turns, [found("PERSON", 1, 0, 1)], 60, 1)[0].start, 9.0 + 1.12
     assert start <= 1.0
     assert windows(turns, [found("PERSON", 1, 0, 1)], 60, 1)[0].end >= end
-    alone = windows([nothing], [found("PERSON", 0, 0, 1)], 60, 2, bleed=-60.0)
+    alone = windows([nothing], [found("PERSON", 0, 0, 1)], 60, 2, separate=True)
     assert (alone[0].start, alone[0].end) == (0.0, 60.0)
 
 
@@ -163,11 +160,11 @@ def test_pieces_of_one_number_mute_what_lies_between() -> None:
     """Digits that nobody recognised between two groups of a number are muted too."""
     turns = [said("customer", "five five five", 1.0), said("customer", "one two three four", 6.0)]
     pieces = [found("PHONE", 0, 0, 3, group=7), found("PHONE", 1, 0, 4, group=7)]
-    made = windows(turns, pieces, 60, 2, bleed=-60.0)
+    made = windows(turns, pieces, 60, 2, separate=True)
     assert len(made) == 1
     assert made[0].reason == "open_question"
     apart = [found("PHONE", 0, 0, 3), found("PHONE", 1, 0, 4)]
-    assert len(windows(turns, apart, 60, 2, bleed=-60.0)) == 2
+    assert len(windows(turns, apart, 60, 2, separate=True)) == 2
 
 
 def test_speech_without_words_is_muted() -> None:
@@ -178,7 +175,7 @@ def test_speech_without_words_is_muted() -> None:
     )  # fmt: skip
     assert unheard([(2.0, 2.5)], []) == ()
     turns = [said("customer", "a b", 1.0, channel=1)]
-    made = windows(turns, [], 60, 2, bleed=-60.0, active=[[(20.0, 25.0)], [(0.9, 2.0)]])
+    made = windows(turns, [], 60, 2, separate=True, active=[[(20.0, 25.0)], [(0.9, 2.0)]])
     assert made == (Window(20.0, 25.0, (0,), "unheard_speech"),)
 
 
@@ -206,7 +203,7 @@ def test_an_open_card_question_is_muted_until_it_is_acknowledged() -> None:
     assert [(q.label, q.turn, q.until, q.answered) for q in asked] == [("CARD_NUMBER", 0, 4, True)]
     held = open_intervals(asked)
     assert held == ((pytest.approx(3.12), 20.0),)
-    made = windows(CARD_CALL, [], 60, 2, bleed=-60.0, held=held)
+    made = windows(CARD_CALL, [], 60, 2, separate=True, held=held)
     assert made == (Window(held[0][0], 20.0, (), "open_question"),)
 
 

@@ -37,7 +37,7 @@ def redact(transcript: Transcript, *, redactor: Redactor) -> Redaction:
         findings,
         transcript.duration,
         transcript.channels,
-        bleed=transcript.bleed,
+        separate=transcript.separate,
         active=transcript.active,
         held=open_intervals(asked) + tuple((q.start, q.end) for q in open_ended),
     )

@@ -201,7 +201,7 @@ def _cover(transcript: Transcript, redaction: Redaction) -> tuple[str, tuple[War
         redaction.windows,
         transcript.duration,
         transcript.channels,
-        bleed=transcript.bleed,
+        separate=transcript.separate,
     )
     if missing:
         reasons.append(Warning("uncovered_finding", f"{missing} findings are not wholly muted"))
