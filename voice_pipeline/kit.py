@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from datetime import UTC, datetime
+from functools import cache, cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from redaction import Redactor, load_policy
+from redaction.log import Signer
 from voice_pipeline import __version__, adapters
 from voice_pipeline.audio.layout import is_mono
 from voice_pipeline.config import Part, Settings
@@ -28,6 +30,7 @@ from voice_pipeline.policy.pack import Pack
 from voice_pipeline.ports import Analyst, Connector, Diarizer, Stage, Transcriber
 from voice_pipeline.results import CallResult
 from voice_pipeline.scrub import Scrubber
+from voice_pipeline.stages.attest import attest
 from voice_pipeline.store import Store
 
 DAY = 86_400.0  # seconds
@@ -67,7 +70,7 @@ class Kit:
         if hears.use == "auto":
             hears = Part(use=_best_transcriber(settings), options=hears.options)
         tells = _chosen(settings.diarizer, diarizer)
-        pack, policy = load_pack(settings.policy), load_policy(settings.redaction)
+        pack, policy = load_pack(settings.policy), build_redactor(settings.redaction).policy
         return self.store.keep_plan(
             {
                 "release": __version__,
@@ -102,6 +105,7 @@ class Kit:
         from voice_pipeline.stages.replace import replace
         from voice_pipeline.stages.review import review
         from voice_pipeline.stages.transcribe import transcribe
+        from voice_pipeline.stages.understanding import UNDERSTOOD_FLOOR
         from voice_pipeline.stages.verify import verify
 
         shelf, release = self.store.shelf, plan["release"]
@@ -112,7 +116,7 @@ class Kit:
         )
         diarizer_for = build_diarizers(Part(**tells))
         analyst = build_analyst(Part(use=writes["use"], options=writes["options"]), pack)
-        redactor = Redactor(load_policy(plan["redaction"]["profile"]))
+        redactor = build_redactor(plan["redaction"]["profile"])
         redacts = f"{release} {plan['redaction']['sha256']}"
         judges = f"{release} {plan['policy']['sha256']}"
 
@@ -146,7 +150,7 @@ class Kit:
             verify=Stage(
                 "verify",
                 lambda said, found, text, sound: verify(
-                    said, found, text, sound, redactor=redactor, shelf=shelf
+                    said, found, text, sound, redactor=redactor, shelf=shelf, floor=UNDERSTOOD_FLOOR
                 ),
                 redacts,
             ),
@@ -187,12 +191,13 @@ class Kit:
         chosen = self.store.plan(plan)
         recording: Recording = read(outcome.recording)
         verification = read(outcome.verification)
+        redaction = read(outcome.redaction)
         released = outcome.status == "done"
         return CallResult(
             call=recording.id,
             status=outcome.status,
             recording=recording,
-            redaction=read(outcome.redaction),
+            redaction=redaction,
             verification=verification,
             transcript=read(outcome.transcript) if released and outcome.transcript else None,
             audio=read(outcome.audio) if released and outcome.audio else None,
@@ -211,7 +216,13 @@ class Kit:
                 for s in self.store.progress(recording.id)
                 if s.seconds is not None
             },
-            log=None,
+            log=attest(
+                recording,
+                redaction,
+                verification,
+                signer=self._signer,
+                time=_utc(self.store.made_at(outcome.verification)),
+            ),
         )
 
     def check_targets(self, targets: Sequence[str]) -> None:
@@ -228,8 +239,12 @@ class Kit:
     # ------------------------------------------------------------ upkeep
 
     @cached_property
+    def _signer(self) -> Signer:
+        return Signer.from_seed(self.store.signing_seed())
+
+    @cached_property
     def _scrubber(self) -> Scrubber:
-        return Scrubber(Redactor(load_policy(self.settings.redaction)))
+        return Scrubber(build_redactor(self.settings.redaction))
 
     def scrub(self, text: str, identifiers: bool) -> str:
         """Return a name or metadata value without personal data."""
@@ -267,6 +282,19 @@ def build_diarizers(part: Part) -> Callable[[Recording], Diarizer]:
     return lambda recording: voices if is_mono(recording) else channels
 
 
+@cache
+def build_redactor(profile: str) -> Redactor:
+    """Build the redactor of a profile, or of a policy file; once a process.
+
+    Raises:
+        Misconfigured: there is no such profile, or the file does not load.
+    """
+    try:
+        return Redactor(load_policy(profile))
+    except (ValueError, OSError) as error:
+        raise Misconfigured(f"redaction policy: {error}", code="redaction_policy") from None
+
+
 def build_analyst(part: Part, pack: Pack) -> Analyst:
     built: Analyst = adapters.load("analysts", part.use).build(part.options, offer={"pack": pack})
     return built
@@ -291,6 +319,10 @@ def _best_transcriber(settings: Settings) -> str:
     from voice_pipeline.transcribers import auto
 
     return auto.choose(models_dir(settings))
+
+
+def _utc(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
 def _chosen(configured: Part, name: str | None) -> Part:

@@ -41,7 +41,7 @@ def list_models(data: Path | None, config: Path | None, *, as_json: bool) -> int
             "here": catalogue.present(model.name, folder),
             "size": model.size,
             "licence": model.licence,
-            "for": model.good_for,
+            "for": model.purpose,
         }
         for model in catalogue.models()
     ]
@@ -62,14 +62,14 @@ def verify_models(data: Path | None, config: Path | None) -> int:
     faulty = 0
     for model in catalogue.models():
         if catalogue.present(model.name, folder):
-            faults = catalogue.verify(model.name, folder)
-            faulty += bool(faults)
-            print(f"{model.name}: {'; '.join(faults) or 'ok'}")
+            verdict = catalogue.verify(model.name, folder)
+            faulty += not verdict.ok
+            print(f"{model.name}: {'ok' if verdict.ok else verdict.detail}")
     return FAULT if faulty else 0
 
 
 def verify_log(file: Path, signer: str | None) -> int:
-    from redaction.log import verify_file
+    from redaction.log_verify import verify_file
 
     if not file.is_file():
         raise BadInput(f"{file}: no such file; name a redaction_log.jsonl", code="not_found")

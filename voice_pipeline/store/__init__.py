@@ -29,6 +29,7 @@ from voice_pipeline.store.shelf import BlobShelf
 from voice_pipeline.store.tables import calls, deliveries, plans, progress, results
 
 MASTER_KEY = "master.key"
+SIGNING_KEY = "signing.key"  # Ed25519 seed of the redaction logs
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,8 @@ class Store:
         try:
             (root / "blobs").mkdir(parents=True, exist_ok=True, mode=0o700)
             with self.setup_lock():
-                self._master = _master_key(root / MASTER_KEY)
+                self._master = _secret(root / MASTER_KEY)
+                self._signing = _secret(root / SIGNING_KEY)
                 self.database = sqlite_engine(root / "calls.db")
                 migrate(self.database)
         except (OSError, sa.exc.OperationalError) as error:
@@ -171,6 +173,21 @@ class Store:
         with self.database.begin() as db:
             db.execute(insert(results).values(row).on_conflict_do_nothing())
 
+    def made_at(self, ref: Ref[Any]) -> float:
+        """Return when a stage first gave this record, in seconds since the epoch."""
+        where = (results.c.call == ref.call) & (results.c.sha256 == ref.sha256)
+        with self.database.connect() as db:
+            at = db.scalar(
+                sa.select(sa.func.min(results.c.made_at)).where(
+                    where & (results.c.kind == ref.kind)
+                )
+            )
+        return float(at or 0.0)
+
+    def signing_seed(self) -> bytes:
+        """Return the 32-byte secret that signs this folder's redaction logs."""
+        return self._signing
+
     def forget(self, refs: Sequence[Ref[Any]]) -> None:
         """Destroy the bytes of records; the rows that name them stay. Twice is fine.
 
@@ -262,8 +279,8 @@ class Store:
         return [DeliveryRow(*row) for row in rows]
 
 
-def _master_key(path: Path) -> bytes:
-    """Read the folder's master key, or make one that only its owner can read."""
+def _secret(path: Path) -> bytes:
+    """Read one of the folder's 32-byte keys, or make one that only its owner can read."""
     if not path.exists():
         part = path.with_suffix(".part")
         part.unlink(missing_ok=True)
@@ -276,7 +293,7 @@ def _master_key(path: Path) -> bytes:
     key = path.read_bytes()
     if len(key) != 32:
         raise Misconfigured(
-            f"{path}: not a master key; restore the file that belongs to this data folder",
-            code="master_key",
+            f"{path}: not a key; restore the file that belongs to this data folder",
+            code="key_file",
         )
     return key

@@ -1,0 +1,94 @@
+"""`analyse`: JSON lines of turns to case notes. Whatever comes in is redacted first."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+from redaction.jsonl import redact_texts
+from voice_pipeline.config import Part, load_settings
+from voice_pipeline.domain import RedactedTranscript, RedactedTurn, Word
+from voice_pipeline.errors import BadInput
+from voice_pipeline.kit import build_analyst, build_redactor, note_for
+from voice_pipeline.note import note_json
+from voice_pipeline.policy.load import load_pack
+
+SPEAKERS = {"agent": "agent", "customer": "customer", "caller": "customer", "client": "customer"}
+
+
+def run(analyst: str, *, config: Path | None, data: Path | None) -> int:
+    """Write a note for each line of standard input; return 0, or 3 where a line was bad."""
+    settings = load_settings(config, data=data)
+    pack = load_pack(settings.policy)
+    part = settings.analyst if analyst == settings.analyst.use else Part(use=analyst)
+    writer, redactor = build_analyst(part, pack), build_redactor(settings.redaction)
+    code = 0
+    for number, line in enumerate(sys.stdin, 1):
+        if not line.strip():
+            continue
+        record: Any = None
+        try:
+            record = _parsed(line)
+            transcript, metadata = _read(record, redactor)
+            note = note_json(note_for(transcript, metadata, writer, pack))
+            answer = {
+                "id": record["id"],
+                "note": note,
+                "escalations": note["escalations"],
+                "route": note["route"],
+            }
+        except BadInput as error:
+            code = 3
+            ident = record.get("id") if isinstance(record, dict) else None
+            answer = {"id": ident, "error": f"line {number}: {error.message}"}
+            print(f"error: line {number}: {error}", file=sys.stderr)
+        print(json.dumps(answer, ensure_ascii=False), flush=True)
+    return code
+
+
+def _parsed(line: str) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        raise BadInput("is not JSON; give one object a line") from None
+
+
+def _read(record: Any, redactor: Any) -> tuple[RedactedTranscript, dict[str, str]]:
+    """Return a line's turns, redacted, and its metadata."""
+    if not isinstance(record, dict) or "id" not in record:
+        raise BadInput("is no object with an id")
+    turns = record.get("turns")
+    if not isinstance(turns, list) or not all(
+        isinstance(turn, dict) and isinstance(turn.get("text"), str) for turn in turns
+    ):
+        raise BadInput("needs turns: a list of objects with speaker and text")
+    metadata = record.get("metadata") or {}
+    if not isinstance(metadata, dict):
+        raise BadInput("has metadata that is no object")
+    pairs = [(str(turn.get("speaker", "unknown")), turn["text"]) for turn in turns]
+    texts, _ = redact_texts(pairs, redactor)
+    redacted = tuple(
+        _turn(number, turn, text)
+        for number, (turn, text) in enumerate(zip(turns, texts, strict=True))
+    )
+    ends = [turn.end for turn in redacted if turn.end is not None]
+    transcript = RedactedTranscript(
+        call=str(record["id"]), language="en", turns=redacted, duration=max(ends, default=0.0)
+    )
+    return transcript, {str(key): str(value) for key, value in metadata.items()}
+
+
+def _turn(number: int, turn: dict[str, Any], text: str) -> RedactedTurn:
+    said = str(turn.get("speaker", "unknown")).strip().lower()
+    start, end = _time(turn.get("start")), _time(turn.get("end"))
+    words = tuple(Word(word, start, end) for word in text.split())
+    return RedactedTurn(number, SPEAKERS.get(said, said or "unknown"), 0, start, end, words)
+
+
+def _time(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value) if value >= 0 else None
