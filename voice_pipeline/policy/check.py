@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from redaction.records import Word
 from voice_pipeline.domain import (
     CallOutcome,
     CaseNote,
@@ -22,7 +23,6 @@ from voice_pipeline.policy.pack import Example, Pack, Rule
 from voice_pipeline.policy.rules import compile_condition, compile_when, slots
 from voice_pipeline.policy.source import Fault, Refused
 from voice_pipeline.spoken.words import comparable
-from redaction.records import Word
 
 # What an example may say about the note.
 _NOTE_FACTS = frozenset(

@@ -65,7 +65,7 @@ def types(pack: Pack) -> dict[str, Type]:
     """Return the type of every fact that a rule of this pack may name."""
     known: dict[str, Type] = {name: type_ for name, (type_, _) in COMPUTED.items()}
     known.update({signal.id: "yes/no" for signal in pack.signals})
-    known.update({name: "number" for name in type(pack.thresholds).model_fields})
+    known.update(dict.fromkeys(type(pack.thresholds).model_fields, "number"))
     return known
 
 

@@ -211,8 +211,12 @@ class Pack(Strict):
     rules: tuple[Rule, ...]
 
     @property
-    def name(self) -> str:
-        return f"{self.manifest.id} {self.manifest.version}"
+    def id(self) -> str:
+        return self.manifest.id
+
+    @property
+    def version(self) -> int:
+        return self.manifest.version
 
     def queue_owner(self, queue: str) -> str:
         return next((found.owner for found in self.routing.queues if found.id == queue), "")

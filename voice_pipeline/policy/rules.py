@@ -81,7 +81,9 @@ def compile_condition(text: str, types: Mapping[str, Type]) -> Condition:
     try:
         rule = rule_engine.Rule(text, context=rule_engine.Context(type_resolver=resolve))
     except rule_engine.errors.SymbolResolutionError as error:
-        raise ValueError(f"no fact is called {error.symbol_name!r}{_near(error.symbol_name, types)}") from None
+        raise ValueError(
+            f"no fact is called {error.symbol_name!r}{_near(error.symbol_name, types)}"
+        ) from None
     except rule_engine.errors.EngineError as error:
         raise ValueError(f"{text!r} is not an expression: {error.message}") from None
     result = rule.statement.expression.result_type

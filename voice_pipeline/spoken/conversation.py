@@ -17,7 +17,7 @@ from voice_pipeline.spoken.words import Token, quote, tokens
 Side = Literal["agent", "customer", "any"]
 Where = Literal["anywhere", "opening", "closing"]
 
-BACK_CHANNELS = frozenset("mhm uh-huh huh okay ok right yeah yep i see sure alright oh".split())
+BACK_CHANNELS = frozenset(["mhm", "uh-huh", "huh", "okay", "ok", "right", "yeah", "yep", "i", "see", "sure", "alright", "oh"])
 BACK_CHANNEL_WORDS = 2
 WHOLE_TURN_WORDS = 30  # a turn up to this long is quoted whole
 AROUND = 8  # words quoted on each side of a match in a longer turn
@@ -102,9 +102,27 @@ class Conversation:
             self._quoted(last.turn, 0, last.word, exact),
         )
 
+    def sentence(self, first: Token, last: Token) -> tuple[Evidence, list[Token]]:
+        """Return the sentence around `first` to `last` of one turn, as a quote and as tokens.
+
+        Recognizers without punctuation write one endless sentence; it is cut to the words around.
+        """
+        words = self.turn(first.turn).words
+        begin, end = first.word, last.word
+        while begin > 0 and not _ends_sentence(words[begin - 1].text):
+            begin -= 1
+        while end < len(words) - 1 and not _ends_sentence(words[end].text):
+            end += 1
+        if end - begin >= WHOLE_TURN_WORDS:
+            begin, end = max(begin, first.word - AROUND), min(end, last.word + 2 * AROUND)
+        inside = [token for token in self.tokens[first.turn] if begin <= token.word <= end]
+        return self._quoted(first.turn, begin, end, True), inside
+
     def whole(self, number: int) -> Evidence:
         """Quote a turn, cut to its first words where it is long."""
-        return self._quoted(number, 0, min(len(self.turn(number).words), WHOLE_TURN_WORDS) - 1, True)
+        return self._quoted(
+            number, 0, min(len(self.turn(number).words), WHOLE_TURN_WORDS) - 1, True
+        )
 
     def _quoted(self, number: int, first: int, last: int, exact: bool) -> Evidence:
         words = self.turn(number).words
@@ -121,6 +139,13 @@ class Conversation:
             turn.start if start is None else start,
             turn.end if end is None else end,
         )
+
+
+def _ends_sentence(word: str) -> bool:
+    return word.endswith((".", "?", "!")) and not word.lower().endswith(_ABBREVIATIONS)
+
+
+_ABBREVIATIONS = ("mr.", "mrs.", "ms.", "dr.", "st.", "no.")
 
 
 def is_back_channel(words: Sequence[Token]) -> bool:

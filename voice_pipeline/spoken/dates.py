@@ -19,16 +19,15 @@ MONTHS = {name.lower(): place for place, name in enumerate(calendar.month_name) 
 _ORDINAL_UNITS = {
     word: value
     for value, word in enumerate(
-        "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth "
-        "thirteenth fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth".split(),
+        ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh", "twelfth", "thirteenth", "fourteenth", "fifteenth", "sixteenth", "seventeenth", "eighteenth", "nineteenth"],
         start=1,
     )
 }
 _ORDINALS = _ORDINAL_UNITS | {"twentieth": 20, "thirtieth": 30}
-_LEAD = frozenset("by before until on within in inside no later than the next this at for".split())
+_LEAD = frozenset(["by", "before", "until", "on", "within", "in", "inside", "no", "later", "than", "the", "next", "this", "at", "for"])
 _TODAY = frozenset({"today", "tonight"})
 _SPANS = {"minute": 0.0, "hour": 1 / 24, "day": 1.0, "week": 7.0, "fortnight": 14.0}
-_PARTS = frozenset("morning afternoon evening lunchtime".split())
+_PARTS = frozenset(["morning", "afternoon", "evening", "lunchtime"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +71,7 @@ def dues(tokens: Sequence[Token], today: date | None) -> list[Due]:
 _Read = tuple[int, Callable[[date], date | None]]
 
 
-def _duration(
-    texts: Sequence[str], at: int, counts: dict[int, tuple[int, float]]
-) -> _Read | None:
+def _duration(texts: Sequence[str], at: int, counts: dict[int, tuple[int, float]]) -> _Read | None:
     """`five days`, `three to five business days`, `a week`, `twenty four hours`, `a couple of days`."""
     if not any(lead in texts[max(0, at - 4) : at] for lead in ("in", "within", "inside", "next")):
         return None
@@ -106,9 +103,7 @@ def _duration(
     return unit_at, lambda today: today + timedelta(days=int(days))
 
 
-def _weekday(
-    texts: Sequence[str], at: int, counts: dict[int, tuple[int, float]]
-) -> _Read | None:
+def _weekday(texts: Sequence[str], at: int, counts: dict[int, tuple[int, float]]) -> _Read | None:
     name = texts[at]
     if name not in WEEKDAYS:
         return None
@@ -173,7 +168,12 @@ def _monthly(texts: Sequence[str], at: int, counts: dict[int, tuple[int, float]]
         if after and after[0] in MONTHS:
             return day[0] + 1, _on(MONTHS[after[0]], day[1])
         ordinal = texts[day[0]] in _ORDINALS
-        if ordinal and at > 1 and texts[at - 1] == "the" and texts[at - 2] in ("by", "on", "before"):
+        if (
+            ordinal
+            and at > 1
+            and texts[at - 1] == "the"
+            and texts[at - 2] in ("by", "on", "before")
+        ):
             return day[0], _on(None, day[1])
     return None
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-FILLERS = frozenset("um uh erm er hmm mm uhm ah".split())
+FILLERS = frozenset(["um", "uh", "erm", "er", "hmm", "mm", "uhm", "ah"])
 
 # Contractions heard without their apostrophe. "id", "ill", "were", "well", "shell" are words of
 # their own and stay as they are.
@@ -33,7 +33,7 @@ _ENDINGS = (
     ("'ll", " will"),
     ("'d", " would"),
 )
-_IS = frozenset("it that he she what there who where how here nobody everything nothing".split())
+_IS = frozenset(["it", "that", "he", "she", "what", "there", "who", "where", "how", "here", "nobody", "everything", "nothing"])
 _EDGES = re.compile(r"^[^\w$£€\[]+|[^\w%\]]+$")
 _SPLIT = re.compile(r"(?<=[a-z])[-/](?=[a-z])")
 
@@ -80,7 +80,7 @@ def _counts(text: str) -> bool:
     return text.isdigit() or text in _DIGITS
 
 
-_DIGITS = frozenset("zero oh o one two three four five six seven eight nine".split())
+_DIGITS = frozenset(["zero", "oh", "o", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"])
 
 
 def quote(words: Sequence[str], first: int, last: int, *, around: int = 0) -> str:

@@ -1,0 +1,112 @@
+"""Decides what the caller wants, from how the pack's examples say it, or leaves it to a person.
+
+Calibrated probability and similarity to the nearest example are the two gates: few-shot models are
+sure of themselves on what they have never seen, and only the second gate notices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+
+from voice_pipeline.policy.pack import Pack, RequestKind
+from voice_pipeline.spoken.conversation import Conversation
+from voice_pipeline.spoken.fewshot import FewShot, softmax
+from voice_pipeline.spoken.phrases import Spoken, parse
+from voice_pipeline.spoken.words import tokens
+
+# Log-odds that one matched cue adds for its type, and how many count. Measured on the own dev
+# dialogues and on spoken utterances of NatCS (tests/test_analyst.py says how).
+CUE_WEIGHT = 1.5
+CUES_COUNTED = 2
+CUE_SIMILARITY = 0.15  # a matched cue is itself likeness to the pack's examples
+TURNS = 4  # opening turns of the caller that may carry the request
+LATER = 0.75  # weight of each further turn: callers come to the point early
+FEWEST_WORDS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    label: str
+    confidence: float
+    similarity: float
+    decision: Literal["auto", "human"]
+    turn: int | None  # the turn that decided
+
+
+class Intents:
+    """The taxonomy of a pack, fitted."""
+
+    def __init__(self, pack: Pack) -> None:
+        self._pack = pack
+        kinds = pack.taxonomy.request_types
+        self._model = FewShot(
+            [example for kind in kinds for example in kind.examples],
+            [kind.label for kind in kinds for _ in kind.examples],
+        )
+        self._kinds: list[RequestKind] = [
+            next(kind for kind in kinds if kind.label == label) for label in self._model.labels
+        ]
+
+    def of_call(self, call: Conversation, turns: Sequence[int]) -> Intent:
+        """Decide on a call.
+
+        Args:
+            turns: the caller's turns that may carry the request, the most likely first.
+        """
+        asked = [turn for turn in turns if len(call.tokens[turn]) >= FEWEST_WORDS][:TURNS]
+        return self.of_texts([call.turn(turn).text for turn in asked], asked)
+
+    def of_texts(self, texts: Sequence[str], turns: Sequence[int | None]) -> Intent:
+        """Decide on texts that belong together, the most telling first."""
+        if not texts:
+            return Intent("other", 0.0, 0.0, "human", None)
+        shares, near = self._model.shares(texts)
+        cues = np.array([self._cues(text) for text in texts])
+        scores = np.log(shares + 1e-9) + CUE_WEIGHT * np.minimum(cues, CUES_COUNTED)
+        near = np.minimum(1.0, near + CUE_SIMILARITY * np.minimum(cues.max(axis=1), CUES_COUNTED))
+        rows = softmax(scores)
+        weights = LATER ** np.arange(len(texts))
+        best, label = max(
+            ((row, int(rows[row].argmax())) for row in range(len(texts))),
+            key=lambda at: float(rows[at[0], at[1]] * weights[at[0]] * (0.5 + near[at[0]])),
+        )
+        confidence, similarity = float(rows[best, label]), float(near[best])
+        gates = self._pack.thresholds
+        sure = confidence >= gates.auto_confidence and similarity >= gates.auto_similarity
+        return Intent(
+            self._kinds[label].label,
+            confidence,
+            similarity,
+            "auto" if sure else "human",
+            turns[best],
+        )
+
+    def _cues(self, text: str) -> list[int]:
+        spoken = Spoken([tokens(text.split())])
+        return [sum(bool(spoken.find(parse(cue))) for cue in kind.cues) for kind in self._kinds]
+
+
+@lru_cache(maxsize=4)
+def _fitted(sha256: str, holder: _Holder) -> Intents:
+    return Intents(holder.pack)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Holder:
+    pack: Pack
+
+    def __hash__(self) -> int:
+        return hash(self.pack.sha256)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Holder) and other.pack.sha256 == self.pack.sha256
+
+
+def intents(pack: Pack) -> Intents:
+    """Return the fitted taxonomy of a pack; fitted once a process."""
+    return _fitted(pack.sha256, _Holder(pack))

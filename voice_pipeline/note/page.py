@@ -1,0 +1,232 @@
+"""A case note as a markdown page that a team lead reads in a minute: flags first.
+
+Every word that was spoken is escaped: a caller who dictates a link, an image or a heading gets
+letters, not markdown. It shows redacted text only and adds no statement of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from voice_pipeline.domain import (
+    CaseNote,
+    Claim,
+    Commitment,
+    Escalation,
+    Evidence,
+    Recording,
+    RedactedTranscript,
+    Warning,
+)
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|<>~$&^=:-])")
+_OUTCOMES = {
+    "resolved": "Resolved",
+    "partial": "Partly resolved: something is still to be done",
+    "unresolved": "Not resolved",
+    "unclear": "Unclear from what was said",
+}
+_REASONS = {
+    "sensitive_data": "sensitive data was involved",
+    "account_change": "the account changes",
+    "policy_exception": "an exception from policy",
+    "financial_impact": "money is involved",
+    "complaint": "the customer is dissatisfied",
+    "legal": "legal matters came up",
+    "unclear_intent": "it is not certain what the customer wants",
+    "low_confidence": "the call was understood badly",
+    "unverified_claims": "statements could not be verified",
+}
+_NO_SUMMARY = {
+    "no_speech": "nobody speaks on this recording",
+    "insufficient_speech": "too little was said, or by one side only",
+}
+
+
+def escaped(text: str) -> str:
+    """Return spoken text so that markdown renders its letters and nothing else."""
+    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+
+
+def clock(seconds: float | None) -> str:
+    """Write a time as mm:ss; nothing where none is known."""
+    if seconds is None:
+        return ""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes:02d}:{rest:02d}"
+
+
+def note_page(
+    note: CaseNote,
+    transcript: RedactedTranscript,
+    recording: Recording | None,
+    warnings: Sequence[Warning],
+) -> str:
+    """Return the page of one call.
+
+    Args:
+        recording: None where only a transcript was handed in.
+        warnings: what a reader of the result should know; see docs/codes.md.
+    """
+    speakers = {turn.turn: turn.speaker for turn in transcript.turns}
+    parts = [
+        "\n".join(_head(note, transcript, recording)),
+        "\n".join(_flags(note.escalations, speakers)),
+        "\n".join(_what(note, speakers)),
+        "\n".join(_then(note, speakers)),
+        "\n".join(_checks(note)),
+        "\n".join(_foot(note, warnings)),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _head(
+    note: CaseNote, transcript: RedactedTranscript, recording: Recording | None
+) -> Iterator[str]:
+    duration = recording.duration if recording else transcript.duration
+    facts = [
+        f"**{escaped(note.request_type.label.replace('_', ' '))}**"
+        + (" (to be confirmed)" if note.request_type.decision == "human" else ""),
+        f"urgency **{note.urgency}**",
+        f"outcome **{note.outcome.value}**",
+    ]
+    if note.route:
+        facts.append(f"to **{escaped(note.route.queue)}** ({escaped(note.route.owner)})")
+    yield f"# Call {escaped(note.call)}"
+    yield ""
+    yield " · ".join(facts)
+    details = [clock(duration) if duration else "", f"{len(transcript.turns)} turns"]
+    if recording:
+        details.insert(0, escaped(recording.name))
+        details.extend(
+            f"{escaped(key)} {escaped(value)}"
+            for key, value in recording.metadata.items()
+            if key in ("call_ref", "agent", "team", "queue", "started_at")
+        )
+    yield ""
+    yield " · ".join(detail for detail in details if detail)
+
+
+def _flags(flags: Sequence[Escalation], speakers: dict[int, str]) -> Iterator[str]:
+    yield "## Flags"
+    yield ""
+    if not flags:
+        yield "None."
+        return
+    for flag in flags:
+        due = flag.action.get("due")
+        queue = flag.action.get("queue")
+        doing = "; ".join(
+            part
+            for part in (f"queue {queue}" if queue else "", f"due {due}" if due else "")
+            if part
+        )
+        yield (
+            f"- **{escaped(flag.category.replace('_', ' '))}** ({flag.severity}). "
+            f"{escaped(flag.why)}" + (f" *{escaped(doing)}*" if doing else "")
+        )
+        for quote in flag.evidence[:2]:
+            yield f"  - {_cited(quote, speakers)}"
+
+
+def _what(note: CaseNote, speakers: dict[int, str]) -> Iterator[str]:
+    yield "## What happened"
+    yield ""
+    if note.status.startswith("no_summary:"):
+        code = note.status.partition(":")[2]
+        yield f"No summary: {_NO_SUMMARY.get(code, escaped(code))}."
+        return
+    shown: set[str] = set()
+    if note.summary:
+        for claim in note.summary:
+            shown.add(claim.evidence[0].quote)
+            yield f"- {_cited(claim.evidence[0], speakers)}"
+    else:
+        yield "Nothing could be quoted as the reason of the call."
+    facts = [claim for claim in note.facts if _value(claim) or claim.evidence[0].quote not in shown]
+    yield from _listed("Facts", facts, speakers)
+    actions = [claim for claim in note.actions if claim.evidence[0].quote not in shown]
+    yield from _listed("Done on the call", actions, speakers)
+
+
+def _listed(title: str, claims: Sequence[Claim], speakers: dict[int, str]) -> Iterator[str]:
+    if not claims:
+        return
+    yield ""
+    yield f"### {title}"
+    yield ""
+    for claim in claims:
+        value = _value(claim)
+        label = f"**{escaped(value)}** " if value else ""
+        yield f"- {label}{_cited(claim.evidence[0], speakers)}"
+
+
+def _value(claim: Claim) -> str:
+    """Return the value that a typed fact has before its quote; nothing for a plain quote."""
+    value, found, _ = claim.text.partition(f". {claim.evidence[0].quote}")
+    return value if found else ""
+
+
+def _then(note: CaseNote, speakers: dict[int, str]) -> Iterator[str]:
+    yield "## What comes next"
+    yield ""
+    for promise in note.commitments:
+        yield f"- **{promise.who}{_due(promise)}** {_cited(promise.evidence[0], speakers)}"
+    yield f"- Outcome: **{_OUTCOMES[note.outcome.value]}**"
+    for quote in note.outcome.evidence[:2]:
+        yield f"  - {_cited(quote, speakers)}"
+    if note.missing_information:
+        yield f"- Still needed: {escaped(', '.join(note.missing_information))}"
+
+
+def _due(promise: Commitment) -> str:
+    if not promise.due_text:
+        return ", no date"
+    on = f" ({promise.due.isoformat()})" if promise.due else ""
+    return f", {escaped(promise.due_text)}{on}"
+
+
+def _checks(note: CaseNote) -> Iterator[str]:
+    if note.review and note.review.required:
+        reasons = [_REASONS.get(reason, escaped(reason)) for reason in note.review.reasons]
+        yield "## A person must approve"
+        yield ""
+        yield (
+            f"Because {', '.join(reasons)}."
+            if reasons
+            else "Because a flag of high severity stands."
+        )
+    if note.route:
+        yield ""
+        yield f"Routed to **{escaped(note.route.queue)}**, priority {note.route.priority}:"
+        yield ""
+        yield from (f"- {escaped(reason)}" for reason in note.route.reasons)
+    if note.unverified:
+        yield ""
+        yield "### Not verified, do not act on these"
+        yield ""
+        yield from (f"- {escaped(claim.text)}" for claim in note.unverified)
+
+
+def _foot(note: CaseNote, warnings: Sequence[Warning]) -> Iterator[str]:
+    if warnings:
+        yield "## Warnings"
+        yield ""
+        for warning in warnings:
+            yield f"- {escaped(warning.code)}" + (
+                f": {escaped(warning.detail)}" if warning.detail else ""
+            )
+        yield ""
+    made = note.provenance
+    parts = [str(made.get("analyst", "")), str(made.get("method", ""))]
+    if made.get("pack"):
+        parts.append(f"policy {made['pack']} {made.get('pack_version', '')}")
+    yield f"*{escaped('; '.join(part for part in parts if part))}*"
+
+
+def _cited(quote: Evidence, speakers: dict[int, str]) -> str:
+    at = clock(quote.start)
+    place = f"turn {quote.turn}" + (f", {at}" if at else "")
+    who = speakers.get(quote.turn, "unknown").replace("_", " ")
+    return f"{who}: “{escaped(quote.quote)}” ({place})"
