@@ -27,9 +27,6 @@ ADAPTATION = "en-us-telephone"
 FRAME = 0.01  # seconds, pocketsphinx's frame shift
 RATE = 16000  # Hz
 SHORTEST = 0.1  # seconds; less holds no phone of this model (three states of a frame or more)
-# The engine starts each segment with the cepstral mean its model was shipped with (feat.params and
-# the default of `cmninit`); left alone it would carry the mean over from the segment before.
-FIRST_MEAN = "40,3,-1"
 
 UNCLEAR = "[unclear]"  # stands for a masked word: its time is kept, so it can still be muted
 # A profane word counts as said only with a posterior that almost none of this engine's errors
@@ -129,7 +126,7 @@ class Pocketsphinx:
             return SegmentSpeech((), "en", marks=("too_short",))
         decoder = self._decoder(segment.band)
         pcm = np.clip(np.rint(segment.samples * 32767), -32768, 32767).astype("<i2")
-        decoder.set_cmn(FIRST_MEAN)
+        decoder.reinit_feat()  # else the noise estimate of the segment before leaks into this one
         decoder.start_utt()
         decoder.process_raw(pcm.tobytes(), no_search=False, full_utt=True)
         decoder.end_utt()
