@@ -22,12 +22,12 @@ from voice_pipeline.domain import (
 )
 from voice_pipeline.spoken.dates import MONTHS, WEEKDAYS
 from voice_pipeline.spoken.numbers import numbers
-from voice_pipeline.spoken.words import Token, comparable, tokens
+from voice_pipeline.spoken.words import vocabulary, Token, comparable, tokens
 
-_NEGATIONS = frozenset(["not", "no", "never", "nobody", "none", "nothing", "neither", "nor", "without", "unable"])
+_NEGATIONS = vocabulary("not no never nobody none nothing neither nor without unable")
 _DATES = frozenset(WEEKDAYS) | frozenset(MONTHS) - {"may", "march"}
-_ROLES = frozenset(["Caller", "Customer", "Agent", "I", "I'm", "I've", "I'll", "I'd"])
-_FUNCTION = frozenset(["i", "am", "have", "will", "would"])
+_ROLES = vocabulary("Caller Customer Agent I I'm I've I'll I'd")
+_FUNCTION = vocabulary("i am have will would")
 
 Said = TypeVar("Said", Claim, Commitment)
 
@@ -120,7 +120,7 @@ def _names(text: str) -> list[str]:
     """Return placeholders, and words with a capital that no sentence begins with."""
     words = text.split()
     found: list[str] = []
-    for before, word in zip(["."] + words, words, strict=False):
+    for before, word in zip([".", *words], words, strict=False):
         capital = word[:1].isupper() and not before.endswith((".", "?", "!", ":", ";"))
         if word.startswith("[") or (capital and word.rstrip(".,;:?!") not in _ROLES):
             found.extend(comparable(word))
@@ -128,7 +128,7 @@ def _names(text: str) -> list[str]:
 
 
 def _turned_round(claimed: Sequence[Token], evidence: Sequence[Evidence]) -> bool:
-    """Tell whether claim and quotes differ in negation, unless the claim repeats a quote's words."""
+    """Tell whether claim and quotes differ in negation, unless the claim repeats a quote."""
     words = [token.text for token in claimed]
     quotes = [[token.text for token in _tokens(quote.quote)] for quote in evidence]
     if any(_within(quote, words) for quote in quotes):

@@ -9,40 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from voice_pipeline.analysts._cues import cues
 from voice_pipeline.analysts._reading import Reader
 from voice_pipeline.domain import CallOutcome, Claim, Commitment, Evidence
 from voice_pipeline.spoken.conversation import Conversation, Side
-from voice_pipeline.spoken.phrases import Match, parse
-
-SOLVED = (
-    "that works|worked (now)", "works|working now|again", "i am in", "it is (all) fixed|sorted|working",
-    "that is (all) sorted|fixed|perfect|great|brilliant|everything|all|fine|wonderful|lovely",
-    "perfect|brilliant|fantastic|wonderful|excellent|lovely|great", "will stay with you",
-    "thank you (so|very) much", "thanks (so|very|a) much|lot", "you have been (very|so|really) helpful|great",
-    "that was easy|quick", "thank you for your help", "good thank|thanks", "that answers my",
-    "solved my|the", "all i needed|wanted",
-)  # fmt: skip
-UNSOLVED = (
-    "still not|no", "still does_not|broken|down|dead|waiting", "not (been) fixed|sorted|resolved|solved",
-    "does_not|did_not help", "not good_enough|helpful|acceptable", "no help", "waste of time",
-    "not happy|satisfied", "back to square", "you can not|will_not (tell|help|do)", "i give up",
-    "forget it", "useless", "what am i supposed", "nobody can|could help", "getting|got nowhere",
-    "will go elsewhere|somewhere", "hang|hanging_up", "not what i asked|wanted", "nothing|not changed",
-    "not today",
-)  # fmt: skip
-POLITE_NO = ("no_problem", "no thank|thanks|that", "not a problem")
-IMPOSSIBLE = (
-    "nothing (else|more) i|we can", "unable to help|resolve|fix|do", "can not help|fix|resolve|do",
-    "not able to help|fix|resolve|do", "not possible", "not at this|the time|moment", "not today",
-    "can not see when|where|why",
-)  # fmt: skip
-# A promise to do one of these means that the matter is still open.
-PENDING = ["call", "ring", "phone", "contact", "write", "investigate", "check", "ask", "try", "review", "escalate", "raise", "delete", "speak", "talk", "find", "chase", "look", "come", "dispute", "decide", "visit", "inspect", "repair", "fix", "replace", "collect"]  # fmt: skip
-PENDING_PHRASES = (
-    "get|come back to you", "in|be touch", "send somebody|someone|technician|engineer|form|replacement|it",
-    "we|you need|have to|copy", "before we can", "the dispute|investigation takes", "there (by|at|on)",
-    "transfer|transferring you", "under investigation",
-)  # fmt: skip
+from voice_pipeline.spoken.phrases import Match, Spoken, parse
+from voice_pipeline.spoken.words import tokens
 
 Value = Literal["resolved", "partial", "unresolved", "unclear"]
 
@@ -56,9 +28,9 @@ def outcome(
 ) -> CallOutcome:
     """Return how the call ended with the quotes that say so."""
     call = reader.call
-    good = _said(call, SOLVED, "customer", hostile)
+    good = _said(call, cues().solved, "customer", hostile)
     bad = _unsolved(call, hostile)
-    cannot = _said(call, IMPOSSIBLE, "agent", hostile)
+    cannot = _said(call, cues().impossible, "agent", hostile)
     pending = [promise for promise in commitments if _is_pending(promise)]
     done = _done(call, actions)
     value: Value
@@ -80,12 +52,12 @@ def outcome(
 
 
 def _said(
-    call: Conversation, cues: Sequence[str], side: Side, hostile: frozenset[int]
+    call: Conversation, phrases: Sequence[str], side: Side, hostile: frozenset[int]
 ) -> list[Match]:
     found = [
         match
-        for cue in cues
-        for match in call.find(parse(cue), side, "closing")
+        for phrase in phrases
+        for match in call.find(parse(phrase), side, "closing")
         if match.first.turn not in hostile
     ]
     return sorted(found, key=lambda match: (call.place[match.first.turn], match.first.word))
@@ -94,11 +66,11 @@ def _said(
 def _unsolved(call: Conversation, hostile: frozenset[int]) -> list[Match]:
     polite = {
         (match.first.turn, match.first.word)
-        for match in _said(call, POLITE_NO, "customer", frozenset())
+        for match in _said(call, cues().polite_no, "customer", frozenset())
     }
     return [
         match
-        for match in _said(call, UNSOLVED, "customer", hostile)
+        for match in _said(call, cues().unsolved, "customer", hostile)
         if (match.first.turn, match.first.word) not in polite
     ]
 
@@ -121,14 +93,8 @@ def _done(call: Conversation, actions: Sequence[Claim]) -> tuple[Evidence, ...]:
 def _is_pending(promise: Commitment) -> bool:
     if promise.who != "agent":
         return False
-    words = promise.what.lower().replace(",", " ").split()
-    if any(word in PENDING for word in words[:6]):
-        return True
-    from voice_pipeline.spoken.phrases import Spoken
-    from voice_pipeline.spoken.words import tokens
-
     spoken = Spoken([tokens(promise.what.split())])
-    return any(spoken.find(parse(phrase)) for phrase in PENDING_PHRASES)
+    return any(spoken.find(parse(phrase)) for phrase in cues().pending)
 
 
 def _quotes(call: Conversation, matches: Sequence[Match]) -> tuple[Evidence, ...]:

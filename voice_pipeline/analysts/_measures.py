@@ -5,6 +5,8 @@ Everything comes from turn times; where a transcript has none, only what needs n
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from voice_pipeline.domain import RedactedTranscript
 from voice_pipeline.spoken.conversation import Conversation, is_back_channel
 
@@ -52,7 +54,7 @@ def measures(transcript: RedactedTranscript, call: Conversation) -> dict[str, fl
             before[0].speaker != turn.speaker
             and start < before[2] - INTERRUPTION
             and not is_back_channel(call.tokens[turn.turn])
-            for before, (turn, start, _) in zip(timed, timed[1:], strict=False)
+            for before, (turn, start, _) in pairwise(timed)
         )
     )
     found["longest_monologue"] = round(max(end - start for _, start, end in timed), 2)

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from voice_pipeline.analysts._cues import cues
 from voice_pipeline.domain import Claim, Commitment, Evidence
 from voice_pipeline.policy.pack import Pack, RequestKind
 from voice_pipeline.spoken.conversation import Conversation, Side
 from voice_pipeline.spoken.dates import Due, dues
 from voice_pipeline.spoken.numbers import NOT_MONEY, numbers
 from voice_pipeline.spoken.phrases import Match, parse
-from voice_pipeline.spoken.words import Token
+from voice_pipeline.spoken.words import vocabulary, Token
 
 MOST_FACTS = 12
 MOST_ACTIONS = 6
@@ -25,61 +26,21 @@ MOST_COMMITMENTS = 6
 REASON_WORDS = 4  # fewer words are no reason but a greeting or an answer
 HOSTILE = ("instruction_words", "outcome_orders")  # signals whose speech is not for the note
 
-NEED = (
-    "i want|need|require", "i would like", "want|need|like to", "i am calling|ringing|phoning",
-    "calling|ringing|phoning about|because|to|regarding", "i have a|an problem|question|issue",
-    "can|could you (please) help|tell|check|send|change|explain", "can|could i (please)",
-    "problem|trouble|issue with", "my ... has|is|was|have|are|had not|been|gone|down|broken|dead",
-    "there is|are (a|an|some) charge|problem|issue|payment|transaction|payments|transactions",
-    "not|never working|work|arrived|received|come|recogni*|get|understand|got|sign|signed",
-    "charged|billed|lost|stolen|moved|moving|forgot|forgotten|died|passed|broken|cancelled|locked",
-    "i was|have been charged|told|billed|scammed|waiting|trying", "you keep|took|have|charged|sent",
-    "someone|somebody|man|woman ... called|used|told|said", "how do i", "when|where|what is|are|can",
-    "looking for|to", "i had an|a", "wondering|enquir*|inquir*", "it is about",
-)  # fmt: skip
-PROBLEM = (
-    "not|never|nobody|nothing working|work|works|arrived|come|came|received|called|signed|hurt|fixed",
-    "is|been|went|has|have|are (still) dead|down|broken|damaged|missing|lost|late|wrong|faulty|worse",
-    "no hot|signal|water|heating|power|internet", "charged twice", "gone up",
-    "died|passed_away", "stolen|hacked|scammed", "sent|gave|paid|lost ... money|code|pounds|dollars",
-    "said (he|she|they) was|were from", "told me|us (to|that)", "do not have", "third|second|fourth time|call",
-    "last week|time|month", "accident|crash|leak|flood|fire", "i never", "stop sending|calling",
-    "another company", "want|need ... cop*|form|refund|money|manager|data|engineer", "because",
-    "will take you", "live on|alone", "offered me", "lost my", "in hospital",
-)  # fmt: skip
-STATED = (
-    "i|we can see", "says|said that", "there is|are", "we need", "you need to", "it takes|will_take",
-    "takes", "open|closed (from|on|all|until)", "costs|cost", "the (full) price", "can offer you",
-    "is|are free", "is|are|was|were (a) holiday", "left it|at", "the amount", "looks like",
-    "will be|have|get|receive|come|start|go|send|delete|write", "starts on", "can not", "we have to",
-    "send it to", "is|was delivered|due|overdue|scheduled|booked|available|active",
-)  # fmt: skip
-DONE = (
-    "i|we have (just|now|also|already)", "i|we (just|now|also) cancelled|canceled|sent|ordered|booked|changed|reset|processed|issued|credited|refunded|updated|blocked|stopped|raised|opened|closed|removed|added|arranged|transferred|submitted|logged|applied|waived|scheduled|registered|replaced|started|escalated|put|made|took|placed|reported|filed|created|reactivated|unlocked|corrected",
-    "has|have (now|just|already) been", "that|it|this|you is|are (all|now) done|sorted|set|sent|cancelled|canceled|booked|updated|changed|processed|removed|complete|completed|fixed|active",
-    "i am|we are (just|now) cancelling|canceling|sending|ordering|booking|changing|resetting|processing|issuing|crediting|refunding|updating|blocking|stopping|raising|opening|closing|removing|adding|arranging|transferring|submitting|logging|applying|waiving|scheduling",
-)  # fmt: skip
-_IRREGULAR = frozenset(
-    ["sent", "put", "made", "taken", "written", "paid", "given", "set", "reset", "done", "spoken", "begun", "told", "found", "cut", "built", "drawn", "sold", "bought", "left"]
+_IRREGULAR = vocabulary(
+    "sent put made taken written paid given set reset done spoken begun told found cut "
+    "built drawn sold bought left"
 )
-_NO_ACTION = frozenset(
-    ["noticed", "received", "needed", "wanted", "tried", "asked", "expected", "looked", "checked", "heard", "called", "promised", "mentioned", "offered", "found", "told", "spoken", "left"]
+_NO_ACTION = vocabulary(
+    "noticed received needed wanted tried asked expected looked checked heard called "
+    "promised mentioned offered found told spoken left"
 )
-PROMISED = (
-    "i|we|he|she|they|it|you|someone|somebody|colleague|manager|team|department|engineer|technician|specialist|advisor|supervisor|driver|copies|refund|money|parcel|package|replacement|letter|form|card will|shall",
-    "i|we|they|he|she am|are|is going to", "i|we|they (will) make_sure",
-    "i|we can send|call|book|arrange|refund|offer|have|get|put|schedule|deliver",
-    "let me call|send|arrange|get",
-    "to call|send|contact you by|on|tomorrow|within|before", "expect a|an|the call|letter|email|refund|delivery|parcel",
-)  # fmt: skip
-CUSTOMER_PROMISED = (
-    "i|we will (then|also|just) send|call|ring|pay|bring|come|return|email|post|transfer|check|drop|fill|upload|stay",
-    "i am going to send|call|pay|bring|return|email",
+_ASKING = vocabulary(
+    "can could will would shall do does did is are have has what which who when where how why"
 )
-_EMPTY_AFTER_WILL = ["help", "need", "not", "spell", "read", "ask_you", "try_to_help", "explain", "see", "say", "just_take", "take_your", "take_a", "have_a", "be_happy", "be_able_to_help", "be_with", "be_right", "bear", "put_you", "transfer_you", "wait", "hold", "look_at_that_now", "tell_you", "have_to", "be_glad", "want", "never", "miss", "call_it"]  # fmt: skip
-_CORRECTED = frozenset(["no", "sorry", "actually", "wait", "mean", "rather", "correction"])
-_REFERENCE_CUES = frozenset(
-    ["order", "reference", "booking", "reservation", "tracking", "ticket", "case", "claim", "confirmation", "payment", "invoice", "incident", "job"]
+_CORRECTED = vocabulary("no sorry actually wait mean rather correction")
+_REFERENCE_CUES = vocabulary(
+    "order reference booking reservation tracking ticket case claim confirmation payment "
+    "invoice incident job"
 )
 
 
@@ -123,7 +84,7 @@ class Reader:
             if turn.turn not in but and len(self.call.tokens[turn.turn]) >= REASON_WORDS
         ]
         early = turns[: max(2, round(len(turns) / 3))]
-        cued = {match.first.turn for match in self.said(NEED, "customer", but)}
+        cued = {match.first.turn for match in self.said(cues().need, "customer", but)}
         return [turn.turn for turn in early if turn.turn in cued] + [
             turn.turn for turn in early if turn.turn not in cued
         ]
@@ -134,7 +95,7 @@ class Reader:
         for number in openings:
             cued = [
                 match
-                for cue in NEED
+                for cue in cues().need
                 for match in self.call.find(parse(cue), "customer")
                 if match.first.turn == match.last.turn == number
             ]
@@ -147,8 +108,8 @@ class Reader:
     def facts(self, but: frozenset[int], skip: frozenset[int]) -> tuple[Claim, ...]:
         """Return amounts, dates, references and statements, first the caller's trouble."""
         claims: dict[tuple[int, str], tuple[int, Claim]] = {}
-        for rank, side, cues in ((0, "customer", PROBLEM), (2, "agent", STATED)):
-            for match in self.said(cues, "customer" if side == "customer" else "agent", but):
+        for rank, side, phrases in ((0, "customer", cues().problem), (2, "agent", cues().stated)):
+            for match in self.said(phrases, "customer" if side == "customer" else "agent", but):
                 quote, inside = self.call.sentence(match.first, match.last)
                 if len(inside) >= REASON_WORDS and not _asks(quote.quote) and not _redacted(inside):
                     claims.setdefault(
@@ -162,6 +123,9 @@ class Reader:
                 spoken = " ".join(
                     word.text for word in turn.words[first.word : last.word + 1]
                 ).rstrip(".,;?!")
+                if label == "When" and (turn.turn in skip or _asks(quote.quote)):
+                    continue
+                claims.pop((quote.turn, quote.quote), None)
                 claim = Claim(f"{label}: {spoken}. {quote.quote}", (quote,))
                 claims.setdefault((-turn.turn - 1, f"{label} {spoken.lower()}"), (1, claim))
         best = sorted(
@@ -204,15 +168,13 @@ class Reader:
     def actions(self, but: frozenset[int]) -> tuple[Claim, ...]:
         """Return what the agent says was done."""
         found: dict[tuple[int, str], Claim] = {}
-        for match in self.said(DONE, "agent", but):
+        begun = frozenset(cues().begun)
+        for match in self.said((*cues().begun, *cues().done), "agent", but):
             quote, inside = self.call.sentence(match.first, match.last)
             after = _after(inside, match.last)[:2]
             if _asks(quote.quote) or "not" in [token.text for token in after]:
                 continue
-            last = match.last.text
-            if last in ("have", "been", "just", "now", "also", "already") and not any(
-                _participle(token.text) for token in after
-            ):
+            if match.phrase in begun and not any(_participle(token.text) for token in after):
                 continue
             found.setdefault((quote.turn, quote.quote), _claim(quote, "Agent"))
         return tuple(_without_repeats(found.values()))[:MOST_ACTIONS]
@@ -220,8 +182,11 @@ class Reader:
     def commitments(self, but: frozenset[int]) -> tuple[Commitment, ...]:
         """Return who promised what until when."""
         found: dict[tuple[int, str], Commitment] = {}
-        for who, cues in (("agent", PROMISED), ("customer", CUSTOMER_PROMISED)):
-            for match in self.said(cues, "agent" if who == "agent" else "customer", but):
+        for who, phrases in (
+            ("agent", cues().promised),
+            ("customer", cues().customer_promised),
+        ):
+            for match in self.said(phrases, "agent" if who == "agent" else "customer", but):
                 quote, inside = self.call.sentence(match.first, match.last)
                 if _asks(quote.quote) or not self._is_promise(match, inside):
                     continue
@@ -256,7 +221,8 @@ class Reader:
         if match.last.text not in ("will", "shall", "to", "sure"):
             return dated or match.last.text in ("call", "letter", "refund", "replacement")
         empty = any(
-            (after + " ").startswith(words.replace("_", " ") + " ") for words in _EMPTY_AFTER_WILL
+            f"{after} ".startswith(words.replace("_", " ") + " ")
+            for words in cues().no_promise.split()
         )
         if match.first.text in ("it", "you") and not dated:
             return any(
@@ -280,13 +246,11 @@ class Reader:
             for token in said
             if token.text.startswith("[")
         }
-        kinds = {
-            "money" if number.kind == "money" else number.kind
-            for said in self.call.tokens.values()
-            for number in numbers(said)
+        kinds: set[str] = {
+            number.kind for said in self.call.tokens.values() for number in numbers(said)
         }
         if any(dues(said, None) for said in self.call.tokens.values()):
-            kinds.add("date")  # type: ignore[arg-type]
+            kinds.add("date")
         return tuple(
             need.name
             for need in kind.required
@@ -310,9 +274,7 @@ def _plain_quote(claim: Claim) -> bool:
 
 def _asks(text: str) -> bool:
     first = text.split(maxsplit=1)[0].lower() if text else ""
-    asking = first in ("can", "could", "will", "would", "shall", "do", "does", "did", "is", "are",
-                       "have", "has", "what", "which", "who", "when", "where", "how", "why")  # fmt: skip
-    return text.endswith("?") or (asking and not text.endswith("."))
+    return text.endswith("?") or (first in _ASKING and not text.endswith("."))
 
 
 def _redacted(inside: Sequence[Token]) -> bool:

@@ -30,6 +30,8 @@ from voice_pipeline.spoken.conversation import Conversation, is_back_channel
 from voice_pipeline.spoken.dates import call_day
 
 SUMMARY = 3  # statements at most: longer summaries go unread (research of vendors' forums)
+UNCLEAR = CallOutcome("unclear", ())
+NO_INTENT = Intent("other", 0.0, 0.0, "human", None)
 FEWEST_WORDS = 8  # both sides together; below this there is nothing to sum up
 
 
@@ -99,7 +101,7 @@ class OfflineAnalyst:
         facts: tuple[Claim, ...] = (),
         actions: tuple[Claim, ...] = (),
         commitments: tuple[Commitment, ...] = (),
-        ending: CallOutcome = CallOutcome("unclear", ()),
+        ending: CallOutcome = UNCLEAR,
         missing: tuple[str, ...] = (),
     ) -> CaseNote:
         kind = self._pack.kind(intent.label)
@@ -127,9 +129,6 @@ class OfflineAnalyst:
                 "deciding_turn": intent.turn,
             },
         )
-
-
-NO_INTENT = Intent("other", 0.0, 0.0, "human", None)
 
 
 def _too_little(call: Conversation) -> str | None:

@@ -20,7 +20,8 @@ from voice_pipeline.domain import (
     Warning,
 )
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|<>~$&^=:-])")
+# what GitHub-flavoured markdown or HTML gives a meaning inside a line, bare links included
+_SPECIAL = re.compile(r"([\\`*_{}\[\]#!|<>~$&@]|(?<=:)/(?=/)|(?<=www)\.)", re.IGNORECASE)
 _OUTCOMES = {
     "resolved": "Resolved",
     "partial": "Partly resolved: something is still to be done",

@@ -90,7 +90,7 @@ def read(path: Path) -> Source:
 def _refuse_aliases(path: Path, text: str) -> None:
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            line = event.start_mark.line + 1
+            line = event.start_mark.line + 1 if event.start_mark else 1
             raise Refused([Fault(path, line, "anchors and aliases are not used in packs")])
 
 

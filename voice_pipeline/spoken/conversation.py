@@ -12,12 +12,12 @@ from typing import Literal
 
 from voice_pipeline.domain import Evidence, RedactedTranscript, RedactedTurn
 from voice_pipeline.spoken.phrases import Match, Phrase, Spoken
-from voice_pipeline.spoken.words import Token, quote, tokens
+from voice_pipeline.spoken.words import vocabulary, Token, quote, tokens
 
 Side = Literal["agent", "customer", "any"]
 Where = Literal["anywhere", "opening", "closing"]
 
-BACK_CHANNELS = frozenset(["mhm", "uh-huh", "huh", "okay", "ok", "right", "yeah", "yep", "i", "see", "sure", "alright", "oh"])
+BACK_CHANNELS = vocabulary("mhm uh-huh huh okay ok right yeah yep i see sure alright oh")
 BACK_CHANNEL_WORDS = 2
 WHOLE_TURN_WORDS = 30  # a turn up to this long is quoted whole
 AROUND = 8  # words quoted on each side of a match in a longer turn

@@ -12,22 +12,28 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from voice_pipeline.spoken.numbers import TENS, UNITS, numbers
-from voice_pipeline.spoken.words import Token
+from voice_pipeline.spoken.words import Token, listed, vocabulary
 
 WEEKDAYS = {name.lower(): place for place, name in enumerate(calendar.day_name)}
 MONTHS = {name.lower(): place for place, name in enumerate(calendar.month_name) if name}
 _ORDINAL_UNITS = {
     word: value
     for value, word in enumerate(
-        ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh", "twelfth", "thirteenth", "fourteenth", "fifteenth", "sixteenth", "seventeenth", "eighteenth", "nineteenth"],
+        listed(
+            "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth "
+            "thirteenth fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth"
+        ),
         start=1,
     )
 }
 _ORDINALS = _ORDINAL_UNITS | {"twentieth": 20, "thirtieth": 30}
-_LEAD = frozenset(["by", "before", "until", "on", "within", "in", "inside", "no", "later", "than", "the", "next", "this", "at", "for"])
+_LEAD = vocabulary("by before until on within in inside no later than the next this at for")
 _TODAY = frozenset({"today", "tonight"})
 _SPANS = {"minute": 0.0, "hour": 1 / 24, "day": 1.0, "week": 7.0, "fortnight": 14.0}
-_PARTS = frozenset(["morning", "afternoon", "evening", "lunchtime"])
+_HOUR_LEAD = vocabulary("at before by after around about between until")
+_HOURS = vocabulary("noon midday midnight lunch lunchtime")
+_HOUR_UNITS = vocabulary("oclock o'clock am pm a.m p.m")
+_PARTS = vocabulary("morning afternoon evening lunchtime")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,7 @@ def dues(tokens: Sequence[Token], today: date | None) -> list[Due]:
                 first = at
                 while first > 0 and texts[first - 1] in _LEAD and at - first < 4:
                     first -= 1
+                last = _with_hour(texts, last, counts)
                 found.append(Due(first, last, work_out(today) if today else None))
                 at = last
                 break
@@ -68,11 +75,31 @@ def dues(tokens: Sequence[Token], today: date | None) -> list[Due]:
     return found
 
 
+def _with_hour(texts: Sequence[str], last: int, counts: dict[int, tuple[int, float]]) -> int:
+    """Return the last token with the time of day that follows: `before noon`, `at eight`."""
+    at = last + 1
+    if texts[at : at + 1] and texts[at] in _PARTS:
+        last, at = at, at + 1
+    if not texts[at : at + 1] or texts[at] not in _HOUR_LEAD:
+        return last
+    at += 1
+    if texts[at : at + 1] and texts[at] in _HOURS:
+        return at
+    if at not in counts:
+        return last
+    last = counts[at][0]
+    if texts[last + 1 : last + 2] == ["and"] and last + 2 in counts:
+        last = counts[last + 2][0]
+    if texts[last + 1 : last + 2] and texts[last + 1] in _HOUR_UNITS:
+        last += 1
+    return last
+
+
 _Read = tuple[int, Callable[[date], date | None]]
 
 
 def _duration(texts: Sequence[str], at: int, counts: dict[int, tuple[int, float]]) -> _Read | None:
-    """`five days`, `three to five business days`, `a week`, `twenty four hours`, `a couple of days`."""
+    """`five days`, `three to five business days`, `a week`, `a couple of days`."""
     if not any(lead in texts[max(0, at - 4) : at] for lead in ("in", "within", "inside", "next")):
         return None
     end, amount = at, 0.0
@@ -130,7 +157,7 @@ def _near(texts: Sequence[str], at: int, counts: dict[int, tuple[int, float]]) -
 
 
 def _closing(texts: Sequence[str], at: int, counts: dict[int, tuple[int, float]]) -> _Read | None:
-    """`end of the day`, `close of business`, `end of next week`, `end of the month`, `next week`."""
+    """`end of the day`, `close of business`, `end of next week`, `next week`."""
     if texts[at] in ("end", "close"):
         rest = [text for text in texts[at + 1 : at + 5] if text not in ("of", "the", "this")]
         later = rest[:1] == ["next"]

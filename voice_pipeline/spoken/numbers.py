@@ -11,18 +11,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from voice_pipeline.spoken.words import Token
+from voice_pipeline.spoken.words import Token, listed, vocabulary
 
 UNITS = {
     word: value
     for value, word in enumerate(
-        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
+        listed(
+            "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
+            "fifteen sixteen seventeen eighteen nineteen"
+        )
     )
 }
 TENS = {
     word: 10 * value
     for value, word in enumerate(
-        ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], start=2
+        listed("twenty thirty forty fifty sixty seventy eighty ninety"), start=2
     )
 } | {"fourty": 40}
 SCALES = {"hundred": 100, "thousand": 1000, "grand": 1000, "million": 1_000_000}
@@ -31,7 +34,7 @@ _CURRENCIES = {
     "pound": "GBP", "pounds": "GBP", "quid": "GBP", "gbp": "GBP",
     "euro": "EUR", "euros": "EUR", "eur": "EUR",
 }  # fmt: skip
-_CENTS = frozenset(["cent", "cents", "pence", "penny", "p"])
+_CENTS = vocabulary("cent cents pence penny p")
 _SIGNS = {"$": "USD", "£": "GBP", "€": "EUR"}
 _DIGITS = re.compile(r"([$£€]?)(\d[\d,]*(?:\.\d+)?)(k|%|p)?")
 # A price's typical last two digits: with these, `nineteen ninety nine` is 19.99, not 1,999.
@@ -145,7 +148,9 @@ def _worded(texts: Sequence[str], at: int) -> Number | None:
                 current = 0
             last = "scale"
             singles.append(-1)
-        elif (text == "a" and not seen and follows in SCALES) or (text == "and" and last == "scale" and (follows in UNITS or follows in TENS)):
+        elif (text == "a" and not seen and follows in SCALES) or (
+            text == "and" and last == "scale" and (follows in UNITS or follows in TENS)
+        ):
             place += 1
             continue
         else:
@@ -195,8 +200,10 @@ def _with_unit(texts: Sequence[str], number: Number) -> Number:
 
 
 # Words after a number that say it is no amount of money.
-NOT_MONEY = frozenset(
-    ["day", "days", "hour", "hours", "minute", "minutes", "week", "weeks", "month", "months", "year", "years", "times", "people", "o'clock", "oclock", "am", "pm", "percent", "items", "item", "orders", "parcels", "boxes", "pieces", "working", "business", "calls", "second", "seconds", "weekdays", "of"]
+NOT_MONEY = vocabulary(
+    "day days hour hours minute minutes week weeks month months year years times people "
+    "o'clock oclock am pm percent items item orders parcels boxes pieces working business "
+    "calls second seconds weekdays of"
 )
 
 

@@ -179,7 +179,7 @@ class Spoken:
 
 
 def one_slip(a: str, b: str) -> bool:
-    """Tell whether one letter wrong, missing, added or swapped with its neighbour separates them."""
+    """Tell whether one letter wrong, missing, added or swapped separates two words."""
     if abs(len(a) - len(b)) > 1:
         return False
     start = 0

@@ -10,7 +10,18 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-FILLERS = frozenset(["um", "uh", "erm", "er", "hmm", "mm", "uhm", "ah"])
+
+def listed(text: str) -> tuple[str, ...]:
+    """Return the words of a text, in order."""
+    return tuple(text.split())
+
+
+def vocabulary(text: str) -> frozenset[str]:
+    """Return the words of a text, as a set."""
+    return frozenset(text.split())
+
+
+FILLERS = vocabulary("um uh erm er hmm mm uhm ah")
 
 # Contractions heard without their apostrophe. "id", "ill", "were", "well", "shell" are words of
 # their own and stay as they are.
@@ -33,7 +44,7 @@ _ENDINGS = (
     ("'ll", " will"),
     ("'d", " would"),
 )
-_IS = frozenset(["it", "that", "he", "she", "what", "there", "who", "where", "how", "here", "nobody", "everything", "nothing"])
+_IS = vocabulary("it that he she what there who where how here nobody everything nothing")
 _EDGES = re.compile(r"^[^\w$£€\[]+|[^\w%\]]+$")
 _SPLIT = re.compile(r"(?<=[a-z])[-/](?=[a-z])")
 
@@ -80,9 +91,9 @@ def _counts(text: str) -> bool:
     return text.isdigit() or text in _DIGITS
 
 
-_DIGITS = frozenset(["zero", "oh", "o", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"])
+_DIGITS = vocabulary("zero oh o one two three four five six seven eight nine")
 
 
-def quote(words: Sequence[str], first: int, last: int, *, around: int = 0) -> str:
-    """Return words `first` to `last` (inclusive) as they stand, with `around` words on each side."""
-    return " ".join(words[max(0, first - around) : last + 1 + around])
+def quote(words: Sequence[str], first: int, last: int) -> str:
+    """Return words `first` to `last` (inclusive) as they stand."""
+    return " ".join(words[first : last + 1])
