@@ -20,6 +20,11 @@ from redaction.windows import CARD_LABELS, NUMBERS, extent, overlap
 HELD_LABELS = frozenset({"CARD_NUMBER", "CARD_CVV", "PIN"})
 # Labels whose question, when no number was found in the answer, makes the answer suspicious.
 ASKED_LABELS = NUMBERS & (CARD_LABELS | {"PHONE", "ACCOUNT_NUMBER", "SORT_CODE", "ROUTING_NUMBER"})
+# What a question for a number names: "I need my phone" names a telephone and asks for no number.
+NUMBER_NOUNS = frozenset({
+    "number", "numbers", "num", "digit", "digits", "code", "card", "cvv", "cvc", "csc", "c",
+    "pin", "p", "ssn", "s", "social",
+})  # fmt: skip
 # Words between the asking phrase and what is asked for ("can I just take the ... long number").
 REACH = 12
 # Turns after which a question is forgotten, answered or not (research: about seven).
@@ -62,13 +67,15 @@ def questions(
     pack = load_language(language)
     spoken = [_words(turn) for turn in turns]
     numbers = {finding.turn for finding in findings if finding.label in NUMBERS}
+    said = {(finding.label, finding.turn) for finding in findings}
     found: list[Question] = []
     for index, words in enumerate(spoken):
         for label in _labels(words, pack):
-            until = _acknowledged(turns, spoken, numbers, index)
+            read_back = {turn for named, turn in said if named == label}
+            until = _acknowledged(turns, spoken, read_back, index)
             answer = range(index, until)
             answered = any(place in numbers for place in answer) or any(
-                _first(spoken[place], pack.lists["stalls"]) is not None
+                _holds(spoken[place], pack.lists["stalls"])
                 for place in answer
                 if turns[place].speaker != turns[index].speaker
             )
@@ -108,24 +115,25 @@ def unanswered(
 
 def _labels(words: Sequence[str], pack: Language) -> tuple[str, ...]:
     """What a turn asks for: an asking phrase and, soon behind it, the topic."""
-    asks = [at for at in range(len(words)) if _tag_at(words, at, pack.lists["asks"])]
+    asks = [at for at in range(len(words)) if _tag_at(words, at, pack.lists["asks"])[1]]
     found: dict[str, None] = {}
     for at in range(len(words)):
-        label = _tag_at(words, at, pack.topics)
-        if label in ASKED_LABELS and any(0 <= at - ask <= REACH for ask in asks):
+        label, length = _tag_at(words, at, pack.topics)
+        named = NUMBER_NOUNS.intersection(words[at : at + length])
+        if label in ASKED_LABELS and named and any(0 <= at - ask <= REACH for ask in asks):
             found[label] = None
     return tuple(found)
 
 
 def _acknowledged(
-    turns: Sequence[Turn], spoken: Sequence[Sequence[str]], numbers: set[int], asking: int
+    turns: Sequence[Turn], spoken: Sequence[Sequence[str]], read_back: set[int], asking: int
 ) -> int:
     """The first turn after a question in which the asker goes on to something else."""
     heard = False
     for index in range(asking + 1, min(len(turns), asking + LAST_TURN + 1)):
         if turns[index].speaker != turns[asking].speaker:
             heard = True
-        elif heard and len(spoken[index]) >= SHORTEST_ACKNOWLEDGEMENT and index not in numbers:
+        elif heard and len(spoken[index]) >= SHORTEST_ACKNOWLEDGEMENT and index not in read_back:
             return index
     return min(len(turns), asking + LAST_TURN + 1)
 
@@ -147,12 +155,13 @@ def _words(turn: Turn) -> list[str]:
     return _WORDS.findall(turn.text.lower().replace("’", "'"))
 
 
-def _first(words: Sequence[str], phrases: Phrases) -> int | None:
-    return next((at for at in range(len(words)) if _tag_at(words, at, phrases)), None)
+def _holds(words: Sequence[str], phrases: Phrases) -> bool:
+    return any(_tag_at(words, at, phrases)[1] for at in range(len(words)))
 
 
-def _tag_at(words: Sequence[str], at: int, phrases: Phrases) -> str | None:
+def _tag_at(words: Sequence[str], at: int, phrases: Phrases) -> tuple[str, int]:
+    """The tag and length of the longest phrase that begins here; nothing and 0 where none does."""
     for phrase, tag in phrases.get(words[at], ()):
         if tuple(words[at : at + len(phrase)]) == phrase:
-            return tag
-    return None
+            return tag, len(phrase)
+    return "", 0

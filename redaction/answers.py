@@ -1,0 +1,115 @@
+"""Secrets: what is said while a card code, PIN, password or security answer is asked for.
+
+Decides by the open question alone: the answer is a finding even where it is no number, because
+recognizers mishear digits. Refuses stalls ("hold on, let me find it") and counter-questions.
+"""
+
+from __future__ import annotations
+
+from redaction.language import Language
+from redaction.scene import Scene
+from redaction.tokens import Atom
+
+SECRETS = ("CARD_CVV", "PIN", "PASSWORD", "SECURITY_ANSWER", "USERNAME")
+NUMERIC = frozenset({"CARD_CVV", "PIN"})
+MAX_ANSWER = 12  # words of a misheard or spoken secret
+WAIT = 2  # turns between a question for a secret and its answer
+LINKS = ("is", "it's", "was", "be", "equals", "are", "its", "colon", "dot", "to")
+
+
+def label_secrets(scene: Scene, lang: Language, policy_unparsed: bool) -> None:
+    """Add spans for secrets named in this turn or answered in it."""
+    said = _named_here(scene, lang)
+    item = scene.waiting(*SECRETS)
+    if item is None or not item.asked or scene.turn - item.turn > WAIT or said:
+        return
+    if item.answered or scene.heading.asks or scene.heading.stalls or item.speaker == scene.speaker:
+        return
+    if not policy_unparsed:
+        return
+    atoms = scene.atoms
+    if item.topic in NUMERIC:
+        digits = [s for s in scene.spans if s.label == item.topic]
+        if digits:
+            _neighbours(scene, lang, item.topic)
+            return
+    content = [i for i, atom in enumerate(atoms) if _content(atom, lang, item.topic)]
+    if item.topic in ("SECURITY_ANSWER", "PASSWORD", "USERNAME"):
+        content = [i for i, atom in enumerate(atoms) if _plain(atom, lang)]
+    if not content or len(content) > MAX_ANSWER:
+        return
+    first, last = content[0], content[-1] + 1
+    if last - first > MAX_ANSWER + 6:
+        return
+    scene.add(first, last, item.topic, 0.7, "answers", f"{item.topic.lower()}.answer",
+              "the answer to an open question for a secret")  # fmt: skip
+    item.answered += 4
+
+
+def _content(atom: Atom, lang: Language, topic: str) -> bool:
+    text = atom.text
+    if text in lang.homophones and topic in NUMERIC:
+        return True
+    return not (lang.has("leads", text) or lang.has("fillers", text) or lang.has("common", text))
+
+
+def _plain(atom: Atom, lang: Language) -> bool:
+    return not (lang.has("leads", atom.text) or lang.has("fillers", atom.text))
+
+
+def _neighbours(scene: Scene, lang: Language, topic: str) -> None:
+    """Widen a numeric secret over misheard neighbours."""
+    for span in scene.spans:
+        if span.label != topic:
+            continue
+        while span.first and _content(scene.atoms[span.first - 1], lang, topic):
+            span.first -= 1
+        while span.last < len(scene.atoms) and _content(scene.atoms[span.last], lang, topic):
+            span.last += 1
+
+
+def _named_here(scene: Scene, lang: Language) -> bool:
+    """Find "my password is ..." in the turn itself."""
+    atoms = scene.atoms
+    found = False
+    for cue in scene.heading.cues:
+        if cue.topic not in SECRETS or cue.topic in NUMERIC:
+            continue
+        at = cue.last
+        if atoms[at - 1].text not in LINKS:
+            limit = min(len(atoms), at + 4)
+            while at < limit and atoms[at].text not in LINKS:
+                if atoms[at].stop:
+                    at = limit
+                at += 1
+            if at >= limit or atoms[at].text not in LINKS:
+                continue
+            at += 1
+        if scene.heading.asks and any(a.text in ("what", "what's", "your") for a in atoms[:at]):
+            continue
+        while at < len(atoms) and (
+            lang.has("fillers", atoms[at].text)
+            or atoms[at].text in ("all", "lowercase", "uppercase", "capital", "the", "my", "it's", "word")
+        ):
+            at += 1
+        end = at
+        while end < len(atoms) and end - at < 6:
+            text = atoms[end].text
+            if lang.has("common", text) and text not in ("one", "two", "for", "to") and end > at:
+                break
+            if end == at and (text in ("not", "wrong", "incorrect", "what", "that", "expired", "locked",
+                                       "this", "don't", "in", "on", "being", "still", "too", "invalid",
+                                       "correct", "no", "a", "required", "with", "case", "ok", "set")
+                              or lang.has("leads", text)):  # fmt: skip
+                break
+            end += 1
+            if atoms[end - 1].stop:
+                break
+        for run in scene.runs:
+            if at <= run.first <= end + 2 and run.last > end and end > at:
+                end = run.last
+        if end > at:
+            scene.add(at, end, cue.topic, 0.75, "answers", f"{cue.topic.lower()}.named",
+                      "what follows the name of a secret")  # fmt: skip
+            found = True
+    return found

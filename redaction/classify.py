@@ -1,0 +1,315 @@
+"""What a number is: evidence from the words around it, the open questions and its shape.
+
+Decides label and score of every run. A checksum names a label and raises the score; it is never a
+condition. Refuses to redact what counts, costs or measures something, unless it is long.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from redaction.dates import OLD_YEAR, Date
+from redaction.labels import REFERENCE
+from redaction.language import Language
+from redaction.numbers import Run, is_quantity
+from redaction.policy import Policy
+from redaction.scene import Scene
+from redaction.tokens import WORD, Atom
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How long a value of a kind is, in characters, and whether it may hold letters."""
+
+    low: int
+    high: int
+    letters: bool = False
+    words: bool = False  # letters alone may be a value
+
+
+SHAPES: dict[str, Shape] = {
+    "CARD_NUMBER": Shape(13, 19),  # ISO/IEC 7812
+    "CARD_CVV": Shape(3, 4),
+    "CARD_EXPIRY": Shape(3, 6),
+    "SSN": Shape(9, 9),
+    "PHONE": Shape(7, 15),  # ITU-T E.164
+    "ACCOUNT_NUMBER": Shape(5, 17, letters=True),
+    "SORT_CODE": Shape(6, 6),
+    "ROUTING_NUMBER": Shape(9, 9),
+    "IBAN": Shape(15, 34, letters=True),  # ISO 13616
+    "DOB": Shape(4, 8),
+    "EMAIL": Shape(2, 40, letters=True, words=True),
+    "ADDRESS": Shape(1, 9, letters=True),
+    "POSTCODE": Shape(5, 9, letters=True),
+    "PASSPORT": Shape(8, 9, letters=True),
+    "DRIVER_LICENSE": Shape(7, 18, letters=True),
+    "NATIONAL_INSURANCE": Shape(8, 9, letters=True),
+    "TAX_ID": Shape(9, 11, letters=True),
+    "MEDICAL_ID": Shape(7, 12, letters=True),
+    "VEHICLE_REG": Shape(4, 17, letters=True),
+    "IP_ADDRESS": Shape(4, 12),
+    "USERNAME": Shape(3, 30, letters=True, words=True),
+    "PASSWORD": Shape(4, 30, letters=True, words=True),
+    "PIN": Shape(3, 8),
+    "SECURITY_ANSWER": Shape(3, 30, letters=True, words=True),
+    "PERSON": Shape(2, 30, letters=True, words=True),
+    REFERENCE: Shape(3, 30, letters=True, words=True),
+    "AMOUNT": Shape(1, 9),
+    "EVENT": Shape(1, 8),
+}
+NO_DIGITS = frozenset({"PERSON"})
+LOCAL = frozenset({"AMOUNT", "EVENT", REFERENCE})  # never opened by a mention elsewhere
+# weights: how much a cue is worth, before shape; tuned on tests/redaction/dev
+CUE_BEFORE, CUE_AFTER, ASKED, MENTIONED = 6.0, 3.5, 4.0, 3.0
+AGE_COST, DISTANCE_COST, ANSWERED_COST = 0.3, 0.12, 2.5
+FITS, PIECE, TOO_LONG = 2.0, 0.4, -3.0
+ENOUGH = 0.5  # weight a label needs
+CUE_REACH = 30  # atoms between a cue and its value in the same turn
+CUE_AFTER_REACH = 6
+
+_UK_POSTCODE = re.compile(r"(?:[A-Z]{1,2}\d[A-Z\d]?)\d[A-Z]{2}")
+_NINO = re.compile(r"[A-Z]{2}\d{6}[A-D]")
+_IBAN = re.compile(r"[A-Z]{2}\d{2}[A-Z0-9]{11,30}")
+_UK_PLATE = re.compile(r"[A-Z]{2}\d{2}[A-Z]{3}")
+_UK_LICENCE = re.compile(r"[A-Z]{2,5}\d{6}[A-Z0-9]{4,6}")
+
+
+def luhn(digits: str) -> bool:
+    """Whether the check digit of a card number fits (ISO/IEC 7812-1, Annex B)."""
+    total = 0
+    for index, char in enumerate(reversed(digits)):
+        value = int(char) * (1 + index % 2)
+        total += value - 9 if value > 9 else value
+    return total % 10 == 0
+
+
+def is_card(run: Run) -> bool:
+    return any(
+        13 <= len(text) <= 19 and text.isdigit() and luhn(text)
+        for text in (run.text, *run.readings)
+    )
+
+
+def fit(topic: str, run: Run) -> float:
+    """Return how well a run's length and letters fit a kind of value."""
+    shape = SHAPES[topic]
+    if (run.letters and not shape.letters and not run.digits) or (run.digits and topic in NO_DIGITS):
+        return -9.0
+    if not run.digits and not shape.words and not run.mixed and topic != "VEHICLE_REG":
+        return -4.0 if topic not in ("POSTCODE", "PASSPORT", "DRIVER_LICENSE") else -1.0
+    lengths = [len(run.text), *map(len, run.readings)]
+    if any(shape.low <= length <= shape.high for length in lengths):
+        return FITS
+    if min(lengths) > shape.high:
+        return TOO_LONG if not run.corrected and min(lengths) > 2 * shape.high else -0.5
+    return PIECE
+
+
+def label_runs(scene: Scene, dates: Sequence[Date], policy: Policy, lang: Language,
+               following: Sequence[str]) -> list[Run]:  # fmt: skip
+    """Add a span for every run that is personal data.
+
+    Args:
+        scene: the turn.
+        dates: the dates of the turn; runs inside one are part of it.
+        policy: digit counts that are redacted.
+        lang: the language pack.
+        following: topics that the next turns name ("and that's your card number?").
+
+    Returns:
+        Runs that stay unlabelled, for evidence from the rest of the call.
+    """
+    left: list[Run] = []
+    _label_dates(scene, dates, policy, lang)
+    for run in scene.runs:
+        if any(d.first < run.last and run.first < d.last for d in dates):
+            continue
+        if scene.taken(run.first, run.last):
+            continue
+        if not run.digits:
+            _label_letters(scene, run, lang)
+            continue
+        topic, weight, rule = _topic(scene, run, following)
+        if not _redact(scene, run, topic, rule, policy, lang):
+            if topic not in LOCAL:
+                left.append(run)
+            continue
+        label, score, rule = _decide(run, topic, weight, rule)
+        scene.add(
+            run.first, run.last, label, score, "numbers", rule, _reason(rule), value=run.text
+        )
+        for item in scene.open:
+            if item.topic == label:
+                item.answered += len(run.text)
+                item.turn = max(item.turn, scene.turn)
+    return left
+
+
+def _topic(scene: Scene, run: Run, following: Sequence[str]) -> tuple[str, float, str]:
+    """Return the best topic for a run, its weight, and where the evidence stands."""
+    best: tuple[float, str, str] = (0.0, "", "")
+    for cue in scene.heading.cues:
+        if cue.last <= run.first and run.first - cue.last <= CUE_REACH:
+            between = sum(1 for other in scene.runs if cue.last <= other.first < run.first)
+            later = sum(1 for other in scene.heading.cues if cue.last <= other.first < run.first)
+            weight = CUE_BEFORE - DISTANCE_COST * (run.first - cue.last) - later - 0.5 * between
+            rule = "cue"
+        elif cue.first >= run.last and cue.first - run.last <= CUE_AFTER_REACH:
+            weight, rule = CUE_AFTER - 0.3 * (cue.first - run.last), "cue_after"
+        else:
+            continue
+        best = max(best, (weight + fit(cue.topic, run), cue.topic, rule))
+    for item in scene.open:
+        if item.topic in LOCAL and not item.asked:
+            continue
+        age = scene.turn - item.turn
+        weight = (ASKED if item.asked else MENTIONED) - AGE_COST * age
+        if item.answered >= SHAPES[item.topic].low:
+            weight -= ANSWERED_COST
+        rule = "asked" if item.asked else "mentioned"
+        best = max(best, (weight + fit(item.topic, run), item.topic, rule))
+    if best[0] < ENOUGH and run.digits >= 4:
+        for topic in following:
+            if topic not in LOCAL and fit(topic, run) >= FITS:
+                best = max(best, (2.0, topic, "named_later"))
+    return best[1], best[0], best[2]
+
+
+def _redact(scene: Scene, run: Run, topic: str, rule: str, policy: Policy, lang: Language) -> bool:
+    quantity = is_quantity(scene.atoms, run, lang)
+    if is_card(run):
+        return True
+    if topic in ("AMOUNT", "EVENT"):
+        return run.digits >= 10
+    if topic == REFERENCE:
+        return policy.references == "redact"
+    if quantity and (run.scaled or run.digits < 9):
+        return topic in ("CARD_CVV", "PIN") and rule == "asked" and run.digits in (3, 4)
+    if _shape_label(run):
+        return True
+    if topic:
+        if run.digits >= policy.digits_with_context or run.letters:
+            return not (run.digits < 2 and not run.mixed and not _bare(scene, lang))
+        return _bare(scene, lang) and rule == "asked"
+    return run.digits >= policy.digits_without_context and not run.scaled
+
+
+def _bare(scene: Scene, lang: Language) -> bool:
+    """Whether a turn is nothing but numbers and fillers: a piece of an answer."""
+    inside = {i for run in scene.runs for i in range(run.first, run.last)}
+    leads, joiners = lang.words["leads"], lang.words["joiners"]
+    return all(
+        i in inside or atom.text in leads or atom.text in joiners
+        for i, atom in enumerate(scene.atoms)
+    )
+
+
+def _shape_label(run: Run) -> str:
+    text = run.text
+    if not run.letters:
+        return ""
+    if _UK_POSTCODE.fullmatch(text):
+        return "POSTCODE"
+    if _NINO.fullmatch(text):
+        return "NATIONAL_INSURANCE"
+    if _IBAN.fullmatch(text):
+        return "IBAN"
+    if _UK_PLATE.fullmatch(text):
+        return "VEHICLE_REG"
+    if len(text) == 16 and _UK_LICENCE.fullmatch(text):
+        return "DRIVER_LICENSE"
+    return ""
+
+
+def _decide(run: Run, topic: str, weight: float, rule: str) -> tuple[str, float, str]:
+    if is_card(run) and topic not in ("CARD_NUMBER", "PHONE", "ACCOUNT_NUMBER"):
+        return "CARD_NUMBER", 0.99, "card.checksum"
+    if topic and topic != REFERENCE and fit(topic, run) > TOO_LONG:
+        score = min(0.99, 0.5 + weight / 16)
+        return topic, score, f"{topic.lower()}.{rule}"
+    if label := _shape_label(run):
+        return label, 0.8, f"{label.lower()}.shape"
+    n = len(run.text)
+    if run.letters:
+        return "ACCOUNT_NUMBER", 0.5, "code.shape"
+    if 13 <= n <= 19:
+        return "CARD_NUMBER", 0.7, "card.length"
+    if n == 9:
+        return "SSN", 0.6, "ssn.length"
+    if n in (7, 10, 11, 12):
+        return "PHONE", 0.6, "phone.length"
+    return "ACCOUNT_NUMBER", 0.5 if n >= 7 else 0.35, "number.length"
+
+
+def _label_letters(scene: Scene, run: Run, lang: Language) -> None:
+    """Decide about a run of letters alone: a spelled value, or an abbreviation."""
+    atoms = scene.atoms
+    if any(cue.first < run.last and run.first < cue.last for cue in scene.heading.cues):
+        return
+    acronyms = lang.lists["acronyms"]
+    if run.text.lower() in acronyms or run.letters < 3 and run.values < 3:
+        topic = scene.waiting("PERSON", "EMAIL", "POSTCODE", "USERNAME", "PASSWORD", "VEHICLE_REG")
+        if topic is None or not topic.asked or run.text.lower() in acronyms:
+            return
+    topic_name, weight, rule = _topic(scene, run, ())
+    if topic_name == REFERENCE or (run.letters < 4 and not topic_name):
+        return
+    label = topic_name or "PERSON"
+    del atoms
+    scene.add(
+        run.first, run.last, label, 0.8 if topic_name else 0.5, "letters",
+        f"{label.lower()}.spelled", "letters spelled one by one", value=run.text,
+    )  # fmt: skip
+
+
+def _label_dates(scene: Scene, dates: Sequence[Date], policy: Policy, lang: Language) -> None:
+    for date in dates:
+        topic = ""
+        distance = 99
+        for cue in scene.heading.cues:
+            if cue.topic in ("DOB", "CARD_EXPIRY", "SECURITY_ANSWER", REFERENCE, "EVENT"):
+                gap = date.first - cue.last if cue.last <= date.first else cue.first - date.last + 4
+                if 0 <= gap < min(distance, 15):
+                    topic, distance = cue.topic, gap
+        if not topic and (item := scene.waiting("DOB", "CARD_EXPIRY", "SECURITY_ANSWER")):
+            lone = all(d is date for d in dates)
+            if item.asked or lone:
+                topic = item.topic
+        if topic in ("DOB", "CARD_EXPIRY", "SECURITY_ANSWER"):
+            scene.add(
+                date.first, date.last, topic, 0.9, "dates", f"{topic.lower()}.asked",
+                "a date where this kind of date is asked for or named",
+            )  # fmt: skip
+            item = scene.waiting(topic)
+            if item is not None:
+                item.answered += 8 if date.full else 4
+                item.turn = max(item.turn, scene.turn)
+        elif date.full and date.year is not None and date.year <= OLD_YEAR and policy.on("date.old"):
+            if not _since(scene.atoms, date.first):
+                scene.add(
+                    date.first, date.last, "DOB", 0.5, "dates", "date.old",
+                    "a full date long ago",
+                )  # fmt: skip
+        else:
+            scene.add(
+                date.first, date.last, "DATE_TIME", 0.5, "dates", "date", "a date without context"
+            )
+
+
+def _since(atoms: Sequence[Atom], at: int) -> bool:
+    return any(atom.kind == WORD and atom.text in ("since", "purchased", "bought", "opened", "built")
+               for atom in atoms[max(0, at - 5) : at])  # fmt: skip
+
+
+def _reason(rule: str) -> str:
+    place = rule.rsplit(".", 1)[-1]
+    return {
+        "cue": "a number behind words that name this kind of value",
+        "cue_after": "a number in front of words that name this kind of value",
+        "asked": "a number while a question for it is open",
+        "mentioned": "a number shortly after this kind of value was mentioned",
+        "named_later": "a number that the next turns call by its kind",
+        "checksum": "a number with the length and check digit of a card",
+    }.get(place, "a number of this length without a unit")

@@ -1,0 +1,129 @@
+"""Dates as people say them, and whether one is a birthday or a card's expiry.
+
+Decides by month names, ordinals and years in words or digits. A date without context is DATE_TIME,
+which policies keep by default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from redaction.language import Language
+from redaction.numbers import Run
+from redaction.tokens import DIGITS, ORDINAL, Atom
+
+OLD_YEAR = 2012  # a full date before this year, without context, is likelier a birthday than not
+
+
+@dataclass(slots=True)
+class Date:
+    first: int
+    last: int
+    year: int | None
+    full: bool  # day, month and year
+
+
+def find_dates(atoms: Sequence[Atom], runs: Sequence[Run], lang: Language) -> list[Date]:
+    """Return the dates of one turn that name a month."""
+    found: list[Date] = []
+    months, fillers = lang.words["months"], lang.words["fillers"]
+    ends = {run.last: run for run in runs}
+    starts = {run.first: run for run in runs}
+    for at, atom in enumerate(atoms):
+        if atom.text not in months or (found and at < found[-1].last):
+            continue
+        first, last = at, at + 1
+        day = False
+        back = at - 1
+        while back >= 0 and atoms[back].text in ("of", "the", *fillers):
+            back -= 1
+        if back >= 0 and not atoms[back].stop and _day(atoms, back, ends, lang):
+            first = _day_start(atoms, back, ends, lang)
+            day = True
+        ahead = at + 1
+        while ahead < len(atoms) and (atoms[ahead].text in ("the", "of", *fillers)):
+            ahead += 1
+        year: int | None = None
+        if ahead < len(atoms) and not atoms[at].stop:
+            if not day and (atoms[ahead].kind == ORDINAL or atoms[ahead].text in lang.ordinals):
+                last, day = ahead + 1, True
+            elif (
+                not day
+                and atoms[ahead].text in lang.tens
+                and ahead + 1 < len(atoms)
+                and atoms[ahead + 1].text in lang.ordinals
+            ):
+                last, day = ahead + 2, True
+            elif run := starts.get(ahead):
+                last, day = run.last, day or len(run.text) != 4
+                year = _year(run.text)
+            if last > at + 1 and year is None:
+                after = last
+                while after < len(atoms) and atoms[after].text in ("of", "in", *fillers):
+                    after += 1
+                run = starts.get(after)
+                if run is not None and run.digits <= 4 and not run.letters:
+                    last, year = run.last, _year(run.text)
+        if atom.text in ("may", "march", "mar", "sep", "dec", "jan", "sun") and last == first + 1:
+            continue
+        found.append(Date(first, last, year, day and year is not None))
+    found.extend(_written(atoms))
+    return found
+
+
+def _day(atoms: Sequence[Atom], at: int, ends: dict[int, Run], lang: Language) -> bool:
+    text = atoms[at].text
+    if atoms[at].kind == ORDINAL or text in lang.ordinals:
+        return True
+    run = ends.get(at + 1)
+    return run is not None and not run.letters and 1 <= run.digits <= 2
+
+
+def _day_start(atoms: Sequence[Atom], at: int, ends: dict[int, Run], lang: Language) -> int:
+    run = ends.get(at + 1)
+    if run is not None:
+        return run.first
+    if at and atoms[at - 1].text in lang.tens:
+        return at - 1
+    return at
+
+
+def _year(text: str) -> int | None:
+    if not text.isdigit():
+        return None
+    tail = text[-4:]
+    if len(text) >= 4 and 1900 <= int(tail) <= 2099:
+        return int(tail)
+    if len(text) in (2, 3, 4):
+        two = int(text[-2:])
+        return 1900 + two if two > 29 else 2000 + two
+    return None
+
+
+def _written(atoms: Sequence[Atom]) -> list[Date]:
+    """Return dates of digits in one written word: 12/04/1985, 1985-04-12."""
+    found = []
+    at = 0
+    while at + 2 < len(atoms):
+        three = atoms[at : at + 3]
+        if all(a.kind == DIGITS and a.word == three[0].word for a in three) and (
+            at + 3 == len(atoms) or atoms[at + 3].word != three[0].word
+        ):
+            texts = [a.text for a in three]
+            lengths = tuple(map(len, texts))
+            if lengths[0] == 4 and _calendar(texts[2], texts[1]):
+                found.append(Date(at, at + 3, _year(texts[0]), True))
+            elif lengths[2] in (2, 4) and lengths[0] <= 2 and _calendar(texts[0], texts[1]):
+                found.append(Date(at, at + 3, _year(texts[2]), lengths[2] == 4))
+            at += 3
+        else:
+            at += 1
+    return found
+
+
+def _calendar(one: str, two: str) -> bool:
+    if len(one) > 2 or len(two) > 2:
+        return False
+    a, b = sorted((int(one), int(two)))
+    return 1 <= a <= 12 and 1 <= b <= 31

@@ -1,0 +1,144 @@
+"""A language pack as look-up tables. Decides how data files are read; holds no word of its own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+_GROUP = re.compile(r"\(([^()]*)\)")
+_HERE = Path(__file__).parent / "languages"
+
+Phrases = Mapping[str, tuple[tuple[tuple[str, ...], str], ...]]  # first word -> (words, tag)
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """Everything the recognizers know about one language."""
+
+    code: str
+    units: Mapping[str, str]  # word -> one digit
+    teens: Mapping[str, str]
+    tens: Mapping[str, str]
+    scales: Mapping[str, str]  # word -> zeros
+    repeats: Mapping[str, int]
+    weak: Mapping[str, str]
+    homophones: Mapping[str, str]
+    ordinals: Mapping[str, str]
+    words: Mapping[str, frozenset[str]]  # name of a word list -> its words
+    lists: Mapping[str, Phrases]  # name of a phrase list -> its phrases
+    topics: Phrases  # phrases that open a topic, tagged with its label
+
+    def has(self, name: str, word: str) -> bool:
+        return word in self.words[name]
+
+
+def expand(phrase: str) -> list[str]:
+    """Return every reading of a phrase with (a|b|) groups."""
+    parts = _GROUP.split(phrase)
+    choices = [part.split("|") if index % 2 else [part] for index, part in enumerate(parts)]
+    return sorted({" ".join("".join(choice).split()) for choice in product(*choices)} - {""})
+
+
+def _split(text: str) -> list[str]:
+    depth, start, found = 0, 0, []
+    for index, char in enumerate(text):
+        depth += (char == "(") - (char == ")")
+        if char == "," and depth == 0:
+            found.append(text[start:index])
+            start = index + 1
+    return [part.strip() for part in [*found, text[start:]] if part.strip()]
+
+
+def phrases(tagged: Iterable[tuple[str, str]]) -> Phrases:
+    """Return a table from the first word to the phrases that begin with it, longest first.
+
+    Args:
+        tagged: (comma-separated phrases, tag) pairs.
+    """
+    table: dict[str, set[tuple[tuple[str, ...], str]]] = {}
+    for text, tag in tagged:
+        for phrase in _split(text):
+            for reading in expand(phrase):
+                words = tuple(reading.replace("-", " ").split())
+                table.setdefault(words[0], set()).add((words, tag))
+    return {
+        first: tuple(sorted(found, key=lambda item: (-len(item[0]), item)))
+        for first, found in table.items()
+    }
+
+
+@lru_cache(maxsize=8)
+def load_language(code: str) -> Language:
+    """Load a language pack.
+
+    Args:
+        code: name of a file in redaction/languages, without `.yaml`.
+
+    Raises:
+        ValueError: there is no such pack.
+    """
+    path = _HERE / f"{code}.yaml"
+    if not re.fullmatch(r"[a-z]{2}(_[a-z]+)?", code) or not path.is_file():
+        known = ", ".join(sorted(item.stem for item in _HERE.glob("*.yaml")))
+        raise ValueError(f"no language pack of that name; there are: {known}")
+    raw: dict[str, Any] = yaml.load(path.read_text("utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    numbers, names, street = raw["numbers"], raw["names"], raw["street"]
+    spaced = {
+        key: raw[key]
+        for key in ("joiners", "corrections", "fillers", "units_after", "units_before", "money",
+                    "months", "days", "leads", "common")
+        if key in raw
+    }  # fmt: skip
+    spaced |= {
+        "nato": raw["letters"]["nato"],
+        "letter_sounds": raw["letters"]["sounds"],
+        "letter_case": raw["letters"]["case"],
+        "weak_letters": raw["letters"]["weak"],
+        "email_marks": raw["email"]["marks"],
+        "domains": raw["email"]["domains"],
+        "hosts": raw["email"]["hosts"],
+        "street_types": street["types"],
+        "street_weak": street["weak"],
+        "street_units": street["units"],
+        "directions": street["directions"],
+        "state_codes": street["state_codes"],
+        "titles": names["titles"],
+        "word_names": names["word_names"],
+        "given": names["given"],
+        "surnames": names["surnames"],
+    }
+    listed = {
+        "backchannels": raw["backchannels"],
+        "as_in": raw["letters"]["as_in"],
+        "acronyms": raw["letters"]["acronyms"],
+        "states": street["states"],
+        "asks": raw["asks"],
+        "topic_changes": raw["topic_changes"],
+        "stalls": raw["stalls"],
+        "name_leads": names["leads"],
+        "name_strong_leads": names["strong_leads"],
+        "greetings": names["greetings"],
+        "closings": names["closings"],
+        "agent_openings": names["agent_openings"],
+    }
+    return Language(
+        code=raw["language"],
+        units=numbers["units"],
+        teens=numbers["teens"],
+        tens=numbers["tens"],
+        scales=numbers["scales"],
+        repeats=numbers["repeats"],
+        weak=numbers["weak"],
+        homophones=numbers["homophones"],
+        ordinals=numbers["ordinals"],
+        words={name: frozenset(text.split()) for name, text in spaced.items()},
+        lists={name: phrases([(text, name)]) for name, text in listed.items()},
+        topics=phrases((text, label) for label, text in raw["topics"].items()),
+    )

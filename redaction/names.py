@@ -1,0 +1,214 @@
+"""Names of people: said after a lead ("my name is"), asked for, greeted, listed, and followed.
+
+Decides by slot first and by list last. A name that is an ordinary word (may, will, mark) is found
+in a slot only and never followed through the call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from redaction.dialogue import find_all, match
+from redaction.language import Language
+from redaction.scene import Scene
+from redaction.tokens import WORD, Atom
+
+MAX_NAME = 4  # words of one name
+PARTICLES = frozenset({"de", "la", "van", "von", "der", "den", "bin", "al", "el", "da", "di", "du",
+                       "o", "mc", "mac", "st", "del", "dos", "ter", "le", "y"})  # fmt: skip
+
+
+def _name_word(atom: Atom, lang: Language, strong: bool) -> bool:
+    """Whether a word in a name slot is part of a name."""
+    text = atom.text
+    if atom.kind != WORD or len(text) < 2:
+        return False
+    if text in lang.words["given"] or text in lang.words["surnames"]:
+        return True
+    if text in lang.units or text in lang.teens or text in lang.tens:
+        return False
+    if lang.has("word_names", text):
+        return strong
+    if lang.has("common", text) or lang.has("leads", text) or lang.has("fillers", text):
+        return False
+    return strong or atom.capital or not text.endswith(("ing", "ed", "ly"))
+
+
+def _extent(atoms: Sequence[Atom], at: int, lang: Language, strong: bool) -> int:
+    """Return the end of the name that begins at `at`; `at` itself where there is none."""
+    end = at
+    taken = 0
+    while end < len(atoms) and taken < MAX_NAME:
+        atom = atoms[end]
+        if taken and atoms[end - 1].stop:
+            break
+        if taken and atoms[end - 1].comma and not atom.capital:
+            break
+        particle = atom.text in PARTICLES and end + 1 < len(atoms) and _name_word(
+            atoms[end + 1], lang, strong
+        )
+        initial = taken and len(atom.text) == 1 and atom.text.isalpha() and (
+            atom.capital or (end + 1 < len(atoms) and _name_word(atoms[end + 1], lang, False)
+                             and atom.text not in ("i", "a"))
+        )  # fmt: skip
+        if not (_name_word(atom, lang, strong) or particle or initial):
+            break
+        if taken and lang.has("word_names", atom.text) and not atom.capital and taken >= 2:
+            break
+        end += 1
+        taken += 1
+    return end
+
+
+def label_names(scene: Scene, lang: Language, listed: bool) -> None:
+    """Add spans for names that one turn shows by itself.
+
+    Args:
+        scene: the turn.
+        lang: the language pack.
+        listed: also take names of the list without a slot.
+    """
+    atoms = scene.atoms
+    n = len(atoms)
+    for first, end in find_all(atoms, lang.lists["name_leads"]):
+        hit = match(atoms, first, lang.lists["name_strong_leads"])
+        strong = hit is not None and hit[0] >= end
+        at = end
+        while at < n and atoms[at].text in ("um", "uh", "er", "is", "it's", "actually", "erm", "the"):
+            at += 1
+        weak_lead = not strong
+        stop = _extent(atoms, at, lang, strong)
+        if stop > at and weak_lead and not _convincing(atoms, at, stop, lang):
+            continue
+        if stop > at:
+            _add(scene, at, stop, 0.9 if strong else 0.7, "name.lead", "a name behind words that lead into one")
+    for at, atom in enumerate(atoms):
+        if atom.kind != WORD:
+            continue
+        if lang.has("titles", atom.text) and at + 1 < n and not atom.text.startswith(("sir", "mad", "ma'")):
+            stop = _extent(atoms, at + 1, lang, True)
+            if stop > at + 1 and atom.text in ("miss", "doctor", "professor", "reverend"):
+                if not _convincing(atoms, at + 1, stop, lang) and not atoms[at + 1].capital:
+                    continue
+            if stop > at + 1:
+                _add(scene, at + 1, min(stop, at + 4), 0.85, "name.title", "a name behind a title")
+        elif atom.text in ("i'm", "im", "it's", "its", "is") and at + 1 < n:
+            stop = _extent(atoms, at + 1, lang, False)
+            if stop > at + 1 and _listed(atoms[at + 1], lang):
+                _add(scene, at + 1, stop, 0.7, "name.is", "a known name behind 'is'")
+        elif atom.text in ("i", "this") and at + 2 < n and atoms[at + 1].text in ("am", "is"):
+            stop = _extent(atoms, at + 2, lang, False)
+            if stop > at + 2 and _listed(atoms[at + 2], lang):
+                _add(scene, at + 2, stop, 0.7, "name.is", "a known name behind 'is'")
+    for _first, end in find_all(atoms, lang.lists["greetings"]):
+        stop = _extent(atoms, end, lang, False)
+        if stop > end and _listed(atoms[end], lang):
+            _add(scene, end, stop, 0.65, "name.greeted", "a known name behind a greeting")
+    for first, _ in find_all(atoms, lang.lists["closings"]):
+        back = first
+        while back > 0 and first - back < 3 and not atoms[back - 1].stop and _name_word(
+            atoms[back - 1], lang, False
+        ) and _convincing(atoms, back - 1, back, lang):
+            back -= 1
+        if back < first:
+            _add(scene, back, first, 0.7, "name.speaking", "a name before 'speaking' or 'here'")
+    if listed:
+        _from_lists(scene, lang)
+
+
+def _listed(atom: Atom, lang: Language) -> bool:
+    text = atom.text
+    return (
+        text in lang.words["given"] or text in lang.words["surnames"]
+    ) and (not lang.has("common", text) or atom.capital) and (
+        not lang.has("word_names", text) or atom.capital
+    )
+
+
+def _convincing(atoms: Sequence[Atom], first: int, last: int, lang: Language) -> bool:
+    """Whether words behind a weak lead look like a name: listed, or capitalised inside a sentence."""
+    return any(
+        _listed(atom, lang) or (atom.capital and not lang.has("common", atom.text))
+        for atom in atoms[first:last]
+    )
+
+
+def _from_lists(scene: Scene, lang: Language) -> None:
+    atoms = scene.atoms
+    at = 0
+    while at < len(atoms):
+        if atoms[at].kind == WORD and _listed(atoms[at], lang) and (
+            atoms[at].text in lang.words["given"]
+        ):
+            stop = _extent(atoms, at, lang, False)
+            while stop > at + 1 and not (_listed(atoms[stop - 1], lang) or atoms[stop - 1].capital
+                                         or stop == at + 2):  # fmt: skip
+                stop -= 1
+            stop = max(stop, at + 1)
+            if not scene.taken(at, stop):
+                _add(scene, at, stop, 0.5, "name.listed", "a name of the list")
+            at = stop
+        else:
+            at += 1
+
+
+def answer_name(scene: Scene, lang: Language) -> None:
+    """Take the answer to an open question for a name."""
+    atoms = scene.atoms
+    if scene.heading.stalls or scene.heading.asks or not atoms:
+        return
+    at = 0
+    leads = lang.words["leads"]
+    found = 0
+    while at < len(atoms) and found < 3:
+        text = atoms[at].text
+        if atoms[at].kind != WORD or text in leads or len(text) == 1:
+            at += 1
+            continue
+        short = len(atoms) <= 6
+        stop = _extent(atoms, at, lang, short or at <= 3)
+        if stop == at:
+            if lang.has("common", text) and not short:
+                break
+            at += 1
+            continue
+        _add(scene, at, stop, 0.75, "name.asked", "the answer to an open question for a name")
+        found += 1
+        at = stop
+    item = scene.waiting("PERSON")
+    if found and item is not None:
+        item.answered += 4
+        item.turn = max(item.turn, scene.turn)
+
+
+def _add(scene: Scene, first: int, last: int, score: float, rule: str, reason: str) -> None:
+    scene.add(first, last, "PERSON", score, "names", rule, reason)
+
+
+def follow(scenes: Sequence[Scene], lang: Language) -> None:
+    """Find the names of a call again wherever they are said, but never those that are words."""
+    known: set[str] = set()
+    for scene in scenes:
+        for span in scene.spans:
+            if span.label != "PERSON":
+                continue
+            if span.detector == "letters":
+                known.add(span.value.lower())
+                continue
+            known.update(
+                atom.text for atom in scene.atoms[span.first : span.last] if atom.kind == WORD
+            )
+    common, word_names = lang.words["common"], lang.words["word_names"]
+    known = {
+        name for name in known
+        if len(name) > 2 and name not in common and name not in word_names
+        and name not in PARTICLES and name not in lang.words["leads"]
+        and name not in lang.units and name not in lang.tens and name not in lang.teens
+    }  # fmt: skip
+    if not known:
+        return
+    for scene in scenes:
+        for at, atom in enumerate(scene.atoms):
+            text = atom.text.removesuffix("'s")
+            if text in known and not scene.taken(at, at + 1):
+                _add(scene, at, at + 1, 0.7, "name.followed", "a name found elsewhere in the call")

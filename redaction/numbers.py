@@ -1,0 +1,294 @@
+"""Runs of spoken or written digits and letters, with their words; text is never rewritten.
+
+Decides where a number begins and ends and which digits it may stand for (several readings where
+the grouping is ambiguous). Refuses to say what the number is: that takes the conversation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from redaction.language import Language
+from redaction.tokens import AMOUNT, DIGITS, IP, ORDINAL, TIME, WORD, Atom
+
+MAX_GAP = 4  # words of hesitation or correction inside one number ("no sorry it's")
+MAX_READINGS = 4  # groupings kept per run
+CORRECTION = frozenset({"no", "sorry", "wait", "actually", "mean", "correction", "scratch", "oops"})
+
+
+@dataclass(slots=True)
+class Run:
+    """Atoms `first` to `last` (exclusive) of one turn, read as one string of characters."""
+
+    first: int
+    last: int
+    text: str  # the likeliest reading: digits and upper-case letters
+    digits: int
+    letters: int
+    values: int  # how many number atoms it has; "two thousand" has two
+    readings: tuple[str, ...]  # other groupings
+    scaled: bool  # holds hundred or thousand
+    mixed: bool = False  # letters and digits written as one word
+    corrected: bool = False
+
+
+@dataclass(slots=True)
+class _Element:
+    first: int
+    last: int
+    text: str
+    letter: bool
+    strong: bool
+    tens: bool = False  # may take a unit
+    scale: str = ""
+
+
+def _number(atoms: Sequence[Atom], at: int, lang: Language) -> _Element | None:
+    """Return the number element at `at`, weak ones included."""
+    atom = atoms[at]
+    text = atom.text
+    if atom.kind == DIGITS:
+        return _Element(at, at + 1, text, False, True)
+    if atom.kind != WORD:
+        return None
+    if value := lang.units.get(text):
+        return _Element(at, at + 1, value, False, True)
+    if value := lang.teens.get(text):
+        return _Element(at, at + 1, value, False, True)
+    if value := lang.tens.get(text):
+        return _Element(at, at + 1, value, False, True, tens=True)
+    if text in lang.repeats and at + 1 < len(atoms):
+        following = _number(atoms, at + 1, lang)
+        times = lang.repeats[text]
+        if following is not None and not following.scale and not following.letter:
+            return _Element(at, following.last, following.text * times, False, following.strong)
+        letter = atoms[at + 1].text
+        if len(letter) == 1 and letter.isalpha():
+            return _Element(at, at + 2, letter.upper() * times, True, True)
+        return None
+    if zeros := lang.scales.get(text):
+        return _Element(at, at + 1, "", False, False, scale=zeros)
+    if value := lang.weak.get(text):
+        return _Element(at, at + 1, value, False, False)
+    return None
+
+
+def _letter(atoms: Sequence[Atom], at: int, lang: Language) -> _Element | None:
+    """Return the spelled letter at `at`: "s", "s as in sam", "sierra", "capital s"."""
+    atom = atoms[at]
+    text = atom.text
+    if atom.kind != WORD:
+        return None
+    n = len(atoms)
+    if lang.has("letter_case", text) and at + 1 < n and len(atoms[at + 1].text) == 1:
+        inner = _letter(atoms, at + 1, lang)
+        return inner and _Element(at, inner.last, inner.text, True, True)
+    single = text if len(text) == 1 and text.isalpha() else ""
+    if not single and lang.has("letter_sounds", text):
+        single = "z"
+    if not single:
+        if lang.has("nato", text):
+            return _Element(at, at + 1, text[0].upper(), True, False)
+        return None
+    for words, _ in lang.lists["as_in"].get(atoms[at + 1].text if at + 1 < n else "", ()):
+        end = at + 1 + len(words)
+        if (
+            end < n
+            and all(atoms[at + 1 + k].text == word for k, word in enumerate(words))
+            and atoms[end].text[:1] == single
+            and len(atoms[end].text) > 1
+            and not (len(words) == 1 and atoms[end].text in lang.units)
+        ):
+            return _Element(at, end + 1, single.upper(), True, True)
+    return _Element(at, at + 1, single.upper(), True, not lang.has("weak_letters", single))
+
+
+def scan(atoms: Sequence[Atom], lang: Language) -> list[Run]:
+    """Return the runs of one turn, left to right, not overlapping."""
+    elements = _elements(atoms, lang)
+    runs: list[Run] = []
+    group: list[_Element] = []
+    for element in elements:
+        if group and _joined(atoms, group[-1].last, element, lang):
+            group.append(element)
+        else:
+            _close(atoms, group, runs, lang)
+            group = [element]
+    _close(atoms, group, runs, lang)
+    return runs
+
+
+def _elements(atoms: Sequence[Atom], lang: Language) -> list[_Element]:
+    found: list[_Element] = []
+    at, n = 0, len(atoms)
+    while at < n:
+        element = _number(atoms, at, lang) or _letter(atoms, at, lang)
+        if element is None:
+            value = lang.homophones.get(atoms[at].text)
+            if value is not None and _between(atoms, at, lang):
+                element = _Element(at, at + 1, value, False, False)
+        if element is None:
+            at += 1
+            continue
+        found.append(element)
+        at = element.last
+    return found
+
+
+def _solid(atoms: Sequence[Atom], at: int, lang: Language) -> bool:
+    """Whether a word that is surely a number stands at `at`."""
+    if not 0 <= at < len(atoms):
+        return False
+    text = atoms[at].text
+    return (
+        atoms[at].kind == DIGITS
+        or text in lang.units
+        or text in lang.teens
+        or text in lang.tens
+        or text in ("oh", "double", "triple", "treble")
+    )
+
+
+def _between(atoms: Sequence[Atom], at: int, lang: Language) -> bool:
+    """Whether a homophone at `at` may be a digit: solid numbers on both sides, or two on one."""
+    left, right = _solid(atoms, at - 1, lang), _solid(atoms, at + 1, lang)
+    if atoms[at].stop:
+        right = False
+    if left and right:
+        return True
+    if left and at + 1 == len(atoms):
+        return _solid(atoms, at - 2, lang) and _solid(atoms, at - 3, lang)
+    if left and atoms[at].text in lang.homophones and at + 2 < len(atoms):
+        # "four for to one": two homophones in a row
+        return atoms[at + 1].text in lang.homophones and _solid(atoms, at + 2, lang)
+    if right and at > 1 and atoms[at - 1].text in lang.homophones:
+        return _solid(atoms, at - 2, lang)
+    return False
+
+
+def _joined(atoms: Sequence[Atom], end: int, element: _Element, lang: Language) -> bool:
+    gap = element.first - end
+    if gap == 0:
+        return True
+    if gap > MAX_GAP:
+        return False
+    joiners, corrections = lang.words["joiners"], lang.words["corrections"]
+    between = atoms[end : element.first]
+    if all(atom.text in joiners for atom in between):
+        return not (element.letter and not element.strong)
+    return (
+        not element.letter
+        and element.strong
+        and all(atom.text in joiners or atom.text in corrections for atom in between)
+        and any(atom.text in CORRECTION for atom in between)
+    )
+
+
+def _close(
+    atoms: Sequence[Atom], group: list[_Element], runs: list[Run], lang: Language
+) -> None:
+    """Turn joined elements into runs: weak ones at the edges fall off, words that are letters too."""
+    while group and not _keeps(atoms, group, 0):
+        group = group[1:]
+    while group and not _keeps(atoms, group, -1):
+        group = group[:-1]
+    if not group:
+        return
+    strong_digits = sum(1 for e in group if not e.letter and (e.strong or e.scale))
+    letters = [e for e in group if e.letter]
+    if not strong_digits and len(letters) < 2:
+        return
+    text, other, scaled = _read(group)
+    digits = sum(char.isdigit() for char in text)
+    first, last = group[0].first, group[-1].last
+    runs.append(
+        Run(
+            first,
+            last,
+            text,
+            digits,
+            len(text) - digits,
+            len(group),
+            tuple(other),
+            scaled,
+            mixed=any(atoms[i].glued for i in range(first + 1, last)) and bool(letters),
+            corrected=any(
+                atoms[i].text in CORRECTION for i in range(first, last) if atoms[i].kind == WORD
+            ),
+        )
+    )
+
+
+def _keeps(atoms: Sequence[Atom], group: list[_Element], edge: int) -> bool:
+    """Whether the element at the edge may stand there."""
+    element = group[edge]
+    if element.strong:
+        return True
+    if element.scale:
+        return edge == -1 and len(group) > 1
+    if len(group) < 2:
+        return False
+    text = atoms[element.first].text
+    inner = group[1] if edge == 0 else group[-2]
+    touching = inner.first - element.last if edge == 0 else element.first - inner.last
+    if touching > 0:
+        return False
+    if element.letter:
+        if len(text) > 1:  # a NATO word beside another letter or digit
+            return len(group) > 2 or inner.letter
+        return (inner.letter and inner.strong and len(group) > 2) or atoms[element.first].glued or (
+            edge == 0 and atoms[inner.first].glued
+        )
+    if text in ("oh", "o", "owe"):
+        return True
+    return sum(1 for e in group if e.strong and not e.letter) >= 3
+
+
+def _read(group: Sequence[_Element]) -> tuple[str, list[str], bool]:
+    """Return the likeliest characters, other groupings, and whether a scale word was read."""
+    text = ""
+    other = [""]
+    scaled = False
+    pending = ""  # tens that may take the next unit
+    for element in group:
+        if element.scale:
+            scaled = True
+            text += element.scale
+            other = [reading + element.scale for reading in other]
+            pending = ""
+            continue
+        piece = element.text
+        if pending and len(piece) == 1 and piece != "0" and not element.letter:
+            text = text[:-1] + piece  # "forty two" is 42 ...
+            fused = [reading[:-1] + piece for reading in other]
+            other = (fused + [reading + piece for reading in other])[:MAX_READINGS]  # ... or 40 2
+            pending = ""
+        elif scaled and text.endswith("00") and len(piece) <= 2 and not element.letter:
+            text = text[: -len(piece)] + piece  # "four hundred twelve" is 412
+            other = [reading + piece for reading in other]
+            pending = piece if element.tens else ""
+        else:
+            text += piece
+            other = [reading + piece for reading in other]
+            pending = piece if element.tens else ""
+    return text, [reading for reading in dict.fromkeys(other) if reading != text], scaled
+
+
+def is_quantity(atoms: Sequence[Atom], run: Run, lang: Language) -> bool:
+    """Whether a run counts or measures something: a unit follows, or a word for a place in a list."""
+    after = atoms[run.last].text if run.last < len(atoms) else ""
+    if after and not atoms[run.last - 1].stop and after in lang.words["units_after"]:
+        return True
+    if after and atoms[run.last].kind in (AMOUNT, TIME):
+        return False
+    before = atoms[run.first - 1].text if run.first else ""
+    return run.digits <= 4 and run.values <= 3 and before in lang.words["units_before"]
+
+
+def has_number(atoms: Sequence[Atom], lang: Language) -> bool:
+    """Whether anything in the turn reads as a number."""
+    return any(
+        atom.kind in (DIGITS, ORDINAL, IP) or (atom.kind == WORD and _solid(atoms, i, lang))
+        for i, atom in enumerate(atoms)
+    )

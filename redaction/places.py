@@ -1,0 +1,213 @@
+"""Street addresses and postcodes as spoken or written.
+
+Decides by a street word with a number before it, by a state with a zip, and by an open question
+for an address. Refuses a street word alone ("the road", "no way").
+"""
+
+from __future__ import annotations
+
+from redaction.dialogue import match
+from redaction.language import Language
+from redaction.scene import Scene
+from redaction.tokens import DIGITS, WORD, Atom
+
+MAX_NAME = 4  # words of a street name
+MAX_TAIL = 16  # atoms after the street: flat, town, state, zip
+MAX_CITY = 3
+LINKS = frozenset({"in", "and", "at", "the", "comma", "of", "on", "um", "uh", "that's", "it's"})
+
+
+def label_places(scene: Scene, lang: Language, asked: bool) -> None:
+    """Add spans for the addresses of one turn.
+
+    Args:
+        scene: the turn, its numbers already read.
+        lang: the language pack.
+        asked: an address was asked for, or this turn names one.
+    """
+    atoms = scene.atoms
+    until = 0
+    for at, atom in enumerate(atoms):
+        if at < until or atom.kind != WORD or not lang.has("street_types", atom.text):
+            continue
+        first = _house(scene, at, lang, asked)
+        if first is None:
+            continue
+        last = _tail(scene, at + 1, lang)
+        scene.add(first, last, "ADDRESS", 0.85, "places", "address.street", "a street address")
+        until = last
+    _states(scene, lang)
+    _unit_numbers(scene, lang, asked)
+
+
+def _house(scene: Scene, street: int, lang: Language, asked: bool) -> int | None:
+    """Return the first atom of the address whose street word is at `street`."""
+    atoms = scene.atoms
+    weak = lang.has("street_weak", atoms[street].text)
+    ends = {run.last: run for run in scene.runs if run.digits}
+    back = street
+    names = 0
+    while back > 0 and names <= MAX_NAME:
+        run = ends.get(back)
+        if run is not None and back <= street:
+            first = run.first
+            if names or run.digits:
+                return _unit_before(scene, first, lang)
+        previous = atoms[back - 1]
+        if previous.stop and back != street:
+            break
+        text = previous.text
+        if previous.text in lang.ordinals or lang.has("directions", text):
+            back -= 1
+            continue
+        if (lang.has("common", text) and not lang.has("word_names", text)
+                and not previous.capital and text not in ("church", "station", "school", "mill", "high", "main", "spring", "market", "water", "old", "new", "center", "first", "second", "lake", "river", "north", "south")) or text in LINKS:  # fmt: skip
+            break
+        names += 1
+        back -= 1
+    if asked and names and not weak:
+        return back
+    if names and not weak and back and atoms[back - 1].text in ("on", "at") and back > 1 and atoms[
+        back - 2
+    ].text in ("live", "lives", "living", "i'm", "house", "apartment", "flat", "moved", "stay"):
+        return back
+    return None
+
+
+def _unit_before(scene: Scene, first: int, lang: Language) -> int:
+    """Take in "flat 3b" in front of a house number."""
+    atoms = scene.atoms
+    starts = {run.last: run for run in scene.runs}
+    back = first
+    for _ in range(2):
+        edge = back
+        while edge > 0 and atoms[edge - 1].text in ("comma", "um", "uh"):
+            edge -= 1
+        run = starts.get(edge)
+        if run is not None and run.first and lang.has("street_units", atoms[run.first - 1].text):
+            back = run.first - 1
+        elif edge and lang.has("street_units", atoms[edge - 1].text):
+            back = edge - 1
+        else:
+            break
+    return back
+
+
+def _tail(scene: Scene, at: int, lang: Language) -> int:
+    """Return the end of an address whose street ends at `at`: unit, town, state, zip."""
+    atoms = scene.atoms
+    starts = {run.first: run for run in scene.runs}
+    last = at
+    city = 0
+    begin = at
+    while at < len(atoms) and at - begin < MAX_TAIL:
+        text = atoms[at].text
+        if at > begin and atoms[at - 1].stop and at == last and city and text in ("i", "and", "my"):
+            break
+        run = starts.get(at)
+        if run is not None:
+            at = last = run.last
+            continue
+        state = match(atoms, at, lang.lists["states"])
+        if state is not None:
+            at = last = state[0]
+            city = 0
+            continue
+        if lang.has("street_units", text) or lang.has("directions", text):
+            at += 1
+            if len(text) > 1 and text not in ("number", "room", "house", "block", "building", "floor", "lot"):
+                last = at
+            continue
+        if lang.has("state_codes", text) and city and not (
+            lang.has("common", text) and not atoms[at].capital
+        ):
+            at = last = at + 1
+            continue
+        if text in LINKS:
+            at += 1
+            continue
+        plain = lang.has("common", text) or lang.has("units_after", text) or lang.has("leads", text)
+        if plain and not (atoms[at].capital and not atoms[at - 1].stop):
+            break
+        city += 1
+        if city > MAX_CITY:
+            break
+        at = last = at + 1
+    return last
+
+
+def _states(scene: Scene, lang: Language) -> None:
+    """Find a state or its code right before a five-digit zip, with the town before it."""
+    atoms = scene.atoms
+    for run in scene.runs:
+        if run.letters or run.digits not in (5, 9) or not run.first:
+            continue
+        first = None
+        for back in (1, 2):
+            at = run.first - back
+            if at >= 0:
+                hit = match(atoms, at, lang.lists["states"])
+                if hit is not None and hit[0] == run.first:
+                    first = at
+        at = run.first - 1
+        if first is None and lang.has("state_codes", atoms[at].text) and (
+            atoms[at].capital or not lang.has("common", atoms[at].text)
+        ) and len(atoms[at].text) == 2:
+            first = at
+        if first is None:
+            continue
+        for _ in range(2):
+            if first and _town(atoms[first - 1], lang):
+                first -= 1
+        scene.add(first, run.last, "ADDRESS", 0.8, "places", "address.state_zip",
+                  "a state with its zip code")  # fmt: skip
+
+
+def _town(atom: Atom, lang: Language) -> bool:
+    return atom.kind == WORD and not atom.stop and len(atom.text) > 1 and not lang.has(
+        "common", atom.text
+    ) and not lang.has("leads", atom.text)
+
+
+def _unit_numbers(scene: Scene, lang: Language, asked: bool) -> None:
+    """Find "apartment 4b" and "po box 12" on their own."""
+    atoms = scene.atoms
+    for run in scene.runs:
+        if not run.first or not run.digits or len(run.text) > 6:
+            continue
+        before = atoms[run.first - 1].text
+        if before in ("apartment", "apt", "flat", "suite") or (
+            before == "box" and run.first > 1 and atoms[run.first - 2].text in ("po", "o", "office")
+        ):
+            first = run.first - 1
+            if before == "box":
+                first -= 1
+                if first and atoms[first].text in ("o", "office"):
+                    first -= 1
+            if not scene.taken(first, run.last) or asked:
+                scene.add(first, run.last, "ADDRESS", 0.6, "places", "address.unit",
+                          "a flat, apartment or box number")  # fmt: skip
+
+
+def answer_place(scene: Scene, lang: Language) -> None:
+    """Take the answer to an open question for an address, from its first to its last word."""
+    atoms = scene.atoms
+    if scene.heading.stalls or scene.heading.asks:
+        return
+    content = [
+        i for i, atom in enumerate(atoms)
+        if atom.kind == DIGITS or any(r.first <= i < r.last and r.digits for r in scene.runs)
+        or (atom.kind == WORD and len(atom.text) > 1
+            and not lang.has("common", atom.text) and not lang.has("leads", atom.text)
+            and not lang.has("fillers", atom.text))
+    ]  # fmt: skip
+    if not content:
+        return
+    first, last = content[0], content[-1] + 1
+    named = any(lang.has("street_types", atoms[i].text) for i in range(first, last))
+    numbered = any(r.digits and not r.scaled for r in scene.runs)
+    if len(content) * 2 < last - first and not (named and numbered):
+        return
+    if named or numbered or len(content) <= 8:
+        scene.add(first, last, "ADDRESS", 0.6, "places", "address.asked",
+                  "the answer to an open question for an address")  # fmt: skip

@@ -1,0 +1,232 @@
+"""Find personal data in a conversation: every recognizer, in order, over one table of atoms.
+
+Decides what wins where findings overlap (coverage is never lost), and which actions keep a value.
+Refuses nothing a transcript may hold; cost is linear in its words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from redaction import answers, classify, dates, internet, names, places
+from redaction.dialogue import Cue, Dialogue, Heading, find_all, head
+from redaction.labels import REFERENCE
+from redaction.language import load_language
+from redaction.numbers import scan
+from redaction.policy import Policy
+from redaction.records import Finding, Turn
+from redaction.scene import Scene, Span
+from redaction.tokens import WORD, atoms_of, normalise
+
+ECHO = 4  # digits that must be equal for a later run to be the same value again
+LOOK_AHEAD = 2  # turns in which a number may still be called by its kind
+AGENTS = ("agent", "advisor", "adviser", "representative", "operator", "rep", "assistant")
+CUSTOMERS = ("customer", "caller", "client", "user", "member", "patient")
+
+
+class Redactor:
+    """Finds personal data under one policy. Holds no state between calls."""
+
+    def __init__(self, policy: Policy, recognizers: Sequence[Any] = ()) -> None:
+        """Prepare a redactor.
+
+        Args:
+            policy: what to find; see `load_policy`.
+            recognizers: Presidio `EntityRecognizer`s whose findings are added to ours.
+        """
+        self.policy = policy
+        self.recognizers = tuple(recognizers)
+        self._lang = load_language(policy.language)
+        self._custom = [
+            (item, [re.compile(item.pattern, re.IGNORECASE)] if item.pattern else
+             [re.compile(r"\b" + r"\W+".join(map(re.escape, normalise(p).split())) + r"\b", re.I)
+              for p in item.phrases if p.strip()])
+            for item in policy.custom
+        ]  # fmt: skip
+
+    def find(self, turns: Sequence[Turn]) -> tuple[Finding, ...]:
+        """Find personal data.
+
+        Args:
+            turns: one conversation in order; one turn for a plain text.
+
+        Returns:
+            Findings sorted by (turn, first), not overlapping. `start` and `end` come from the
+            words' times where all of them are known.
+        """
+        scenes = self._scenes(turns)
+        left = self._listen(scenes)
+        self._echo(scenes, left)
+        if self.policy.on("name.followed"):
+            names.follow(scenes, self._lang)
+        self._others(scenes, turns)
+        findings: list[Finding] = []
+        for scene in scenes:
+            findings.extend(self._merge(scene, turns[scene.turn]))
+        return tuple(findings)
+
+    def _scenes(self, turns: Sequence[Turn]) -> list[Scene]:
+        seen: dict[str, list[tuple[str, str, bool, bool]]] = {}
+        opening = self._lang.lists["agent_openings"]
+        guessed = ""
+        scenes = []
+        for index, turn in enumerate(turns):
+            atoms = atoms_of(turn.words, seen)
+            name = turn.speaker.casefold()
+            agent = name.startswith(AGENTS)
+            if not agent and not name.startswith(CUSTOMERS):
+                if not guessed and index < 6 and find_all(atoms, opening):
+                    guessed = turn.speaker
+                agent = bool(guessed) and turn.speaker == guessed
+            scenes.append(
+                Scene(index, turn.speaker, agent, atoms, scan(atoms, self._lang),
+                      head(atoms, self._lang))
+            )  # fmt: skip
+        return scenes
+
+    def _listen(self, scenes: Sequence[Scene]) -> list[tuple[Scene, Any]]:
+        """Go through the call once with the open questions in mind."""
+        policy, lang = self.policy, self._lang
+        dialogue = Dialogue()
+        left = []
+        for index, scene in enumerate(scenes):
+            dialogue.expire(scene.turn)
+            scene.open = list(dialogue.open)
+            following = [
+                cue.topic
+                for later in scenes[index + 1 : index + 1 + LOOK_AHEAD]
+                for cue in later.heading.cues
+            ]
+            internet.label_internet(scene, lang)
+            address = scene.waiting("ADDRESS")
+            here = any(cue.topic == "ADDRESS" for cue in scene.heading.cues)
+            places.label_places(scene, lang, here or (address is not None and address.asked))
+            asked = address is not None and address.asked and address.speaker != scene.speaker
+            if asked and address is not None and not address.answered and not scene.spans:
+                places.answer_place(scene, lang)
+            if address is not None and any(span.label == "ADDRESS" for span in scene.spans):
+                address.answered += 8
+            found = dates.find_dates(scene.atoms, scene.runs, lang)
+            left += [
+                (scene, run) for run in classify.label_runs(scene, found, policy, lang, following)
+            ]
+            answers.label_secrets(scene, lang, policy.on("secret.unparsed"))
+            names.label_names(scene, lang, policy.on("name.listed"))
+            person = scene.waiting("PERSON")
+            if person is not None and person.asked and not person.answered and (
+                person.speaker != scene.speaker
+            ):
+                names.answer_name(scene, lang)
+            dialogue.hear(scene.turn, scene.speaker, scene.heading)
+        return left
+
+    def _echo(self, scenes: Sequence[Scene], left: Sequence[tuple[Scene, Any]]) -> None:
+        """Find a value of the call again where it is read back or repeated in part."""
+        pieces: dict[str, str] = {}
+        for scene in scenes:
+            for span in scene.spans:
+                if span.value and span.label not in ("DATE_TIME",):
+                    for at in range(min(len(span.value), 40) - ECHO + 1):
+                        pieces.setdefault(span.value[at : at + ECHO], span.label)
+        for scene, run in left:
+            if run.scaled or scene.taken(run.first, run.last):
+                continue
+            label = pieces.get(run.text[:ECHO]) if len(run.text) >= ECHO else None
+            if label and (len(run.text) > ECHO or run.values >= ECHO or run.values == 1):
+                scene.add(run.first, run.last, label, 0.7, "numbers", "echo",
+                          "a number that repeats a part of one found elsewhere")  # fmt: skip
+
+    def _others(self, scenes: Sequence[Scene], turns: Sequence[Turn]) -> None:
+        """Add Presidio's findings and the organisation's own."""
+        if not (self.policy.presidio or self.recognizers or self._custom):
+            return
+        texts, starts = [], []
+        for turn in turns:
+            offsets, position, parts = [], 0, []
+            for word in turn.words:
+                text = normalise(word.text)
+                offsets.append((position, position + len(text)))
+                parts.append(text)
+                position += len(text) + 1
+            texts.append(" ".join(parts))
+            starts.append(offsets)
+        found: list[list[tuple[int, int, str, float, str]]] = [[] for _ in texts]
+        if self.policy.presidio or self.recognizers:
+            from redaction.written import find_written
+
+            found = find_written(texts, self.recognizers)
+        for index, text in enumerate(texts):
+            for item, patterns in self._custom:
+                for pattern in patterns:
+                    found[index].extend(
+                        (hit.start(), hit.end(), item.label, item.score, f"custom.{item.id}")
+                        for hit in pattern.finditer(text)
+                    )
+            for start, end, label, score, rule in found[index]:
+                words = [i for i, (a, b) in enumerate(starts[index]) if a < end and start < b]
+                if words:
+                    self._add_words(scenes[index], words[0], words[-1], label, score, rule)
+
+    def _add_words(
+        self, scene: Scene, first: int, last: int, label: str, score: float, rule: str
+    ) -> None:
+        inside = [i for i, atom in enumerate(scene.atoms) if first <= atom.word <= last]
+        if inside:
+            detector = "custom" if rule.startswith("custom.") else "presidio"
+            scene.add(inside[0], inside[-1] + 1, label, score, detector, rule,
+                      "a written form with a fixed pattern")  # fmt: skip
+
+    def _merge(self, scene: Scene, turn: Turn) -> list[Finding]:
+        policy = self.policy
+        spans = [
+            span for span in scene.spans
+            if span.score >= policy.threshold and policy.on(span.rule) and span.first < span.last
+            and (policy.action(span.label) != "keep")
+        ]  # fmt: skip
+        if policy.agent_first_name == "keep" and scene.agent:
+            spans = [cut for span in spans for cut in _keep_own(scene, span)]
+        places_: list[tuple[int, int, Span]] = sorted(
+            ((scene.atoms[s.first].word, scene.atoms[s.last - 1].word + 1, s) for s in spans),
+            key=lambda item: (item[0], -item[1]),
+        )
+        merged: list[tuple[int, int, Span]] = []
+        for first, last, span in places_:
+            if merged and first < merged[-1][1]:
+                a, b, other = merged[-1]
+                best = max((other, span), key=lambda s: (s.score, s.last - s.first))
+                merged[-1] = (a, max(b, last), best)
+            else:
+                merged.append((first, last, span))
+        return [_finding(scene.turn, first, last, span, turn) for first, last, span in merged]
+
+
+def _keep_own(scene: Scene, span: Span) -> list[Span]:
+    """Keep the agent's own first name where he gives it; what follows it goes."""
+    if span.label != "PERSON" or span.rule not in ("name.lead", "name.is", "name.speaking"):
+        return [span]
+    before = [atom.text for atom in scene.atoms[max(0, span.first - 3) : span.first]]
+    own = "my" in before or "i'm" in before or "this" in before or "speaking" in before
+    after = scene.atoms[span.last].text if span.last < len(scene.atoms) else ""
+    if not own and after not in ("speaking", "here"):
+        return [span]
+    if span.last - span.first == 1:
+        return []
+    span.first += 1
+    return [span]
+
+
+def _finding(turn: int, first: int, last: int, span: Span, said: Turn) -> Finding:
+    words = said.words[first:last]
+    start = end = None
+    if all(word.start is not None and word.end is not None for word in words):
+        start = min(word.start for word in words if word.start is not None)
+        end = max(word.end for word in words if word.end is not None)
+    return Finding(
+        span.label, turn, first, last, round(span.score, 3), span.detector, span.rule, span.reason,
+        start, end, span.group,
+    )  # fmt: skip
+
+
+__all__ = ["REFERENCE", "WORD", "Cue", "Heading", "Redactor"]

@@ -1,0 +1,56 @@
+"""One turn as the recognizers see it, and the span in atoms that they return."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from redaction.dialogue import Heading, Open
+from redaction.numbers import Run
+from redaction.tokens import Atom
+
+
+@dataclass(slots=True)
+class Span:
+    """A finding before it is merged and mapped to words: atoms `first` to `last` (exclusive)."""
+
+    turn: int
+    first: int
+    last: int
+    label: str
+    score: float
+    detector: str
+    rule: str
+    reason: str
+    group: int = 0
+    value: str = ""  # characters of a number, for the call's own memory; never leaves the redactor
+
+
+@dataclass(slots=True)
+class Scene:
+    """One turn with everything read from it so far."""
+
+    turn: int
+    speaker: str
+    agent: bool  # spoken by the agent's side
+    atoms: list[Atom]
+    runs: list[Run]
+    heading: Heading
+    spans: list[Span] = field(default_factory=list)
+    open: list[Open] = field(default_factory=list)  # questions open when the turn begins
+
+    def add(
+        self, first: int, last: int, label: str, score: float, detector: str, rule: str,
+        reason: str, value: str = "",
+    ) -> None:  # fmt: skip
+        self.spans.append(
+            Span(self.turn, first, last, label, score, detector, rule, reason, value=value)
+        )
+
+    def taken(self, first: int, last: int) -> bool:
+        """Whether a span found so far overlaps these atoms."""
+        return any(span.first < last and first < span.last for span in self.spans)
+
+    def waiting(self, *topics: str) -> Open | None:
+        """Return the newest question about one of these topics that somebody asked."""
+        found = [item for item in self.open if item.topic in topics]
+        return max(found, key=lambda item: (item.asked, item.turn), default=None)

@@ -1,0 +1,146 @@
+"""Words to atoms: the one table that every recognizer reads, and the only place that normalises.
+
+An atom is the smallest piece that means something ("forty-two" is two atoms, "4111-1111" too) and
+remembers its word. Text is never rewritten: findings always point back at words. Refuses nothing:
+control characters, zero-width marks, full-width digits and emoji are read through.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from redaction.records import Turn, Word
+
+WORD, DIGITS, ORDINAL, TIME, AMOUNT, EMAIL, URL, IP = (
+    "word", "digits", "ordinal", "time", "amount", "email", "url", "ip",
+)  # fmt: skip
+
+_PIECE = re.compile(
+    r"""
+    (?P<email>[\w.+'%-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8})
+   |(?P<url>(?:https?://|www\.)[^\s<>"]{1,500}
+      |[a-z0-9][a-z0-9-]{0,62}(?:\.[a-z0-9-]{1,63}){0,4}\.(?:com|org|net|co\.uk|io|gov|edu|info|biz)
+       (?:/[^\s<>"]{0,400})?(?![\w@]))
+   |(?P<ip>(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.]*\d))
+   |(?P<amount>[$£€]\ ?\d{1,12}(?:,\d{3}){0,5}(?:\.\d{1,4})?
+      |(?<![\d,])\d{1,3}(?:,\d{3}){1,5}(?:\.\d{1,4})?(?![\d,])
+      |(?<![\d.])\d{1,9}\.\d{1,2}(?![\d.]|\w)|(?<![\d.])\d{1,9}(?:\.\d{1,4})?\ ?%)
+   |(?P<time>(?<!\d)\d{1,2}:\d{2}(?::\d{2})?(?:[ap]\.?m\b)?(?!\d)|(?<!\d)\d{1,2}[ap]\.?m\b)
+   |(?P<ordinal>(?<!\d)\d{1,2}(?:st|nd|rd|th)\b)
+   |(?P<digits>\d+)
+   |(?P<word>[^\W\d_]+(?:['’][^\W\d_]+)*|@)
+    """,
+    re.VERBOSE,
+)
+_SPLIT = re.compile(r"\S+")
+_SOFT = re.compile(r"(?<=\D)[:;=,|<>\"](?=\S)|[;=|<>\"](?=\S)|(?<=[^\s\d/]),(?=\S)")
+
+
+@dataclass(slots=True)
+class Atom:
+    """One normalised piece of one word."""
+
+    text: str  # NFKC, lower case, curly quotes made straight
+    kind: str
+    word: int  # index of its word in the turn
+    glued: bool  # no gap to the atom before ("3b", "AB12")
+    capital: bool  # written with a capital first letter
+    stop: bool  # the word ends a sentence behind this atom
+    comma: bool = False  # a comma, dash or colon follows
+
+
+def tokenize(text: str) -> list[tuple[str, int, int]]:
+    """Split plain text into words.
+
+    Args:
+        text: any text; whitespace separates words, and so do `;:=,|<>"` inside a word that is no
+            number.
+
+    Returns:
+        (word, start, end) with code point offsets into `text`, end exclusive.
+    """
+    found: list[tuple[str, int, int]] = []
+    for match in _SPLIT.finditer(text):
+        start, chunk = match.start(), match.group()
+        if "://" in chunk or not _SOFT.search(chunk):
+            found.append((chunk, start, match.end()))
+            continue
+        position = 0
+        for cut in _SOFT.finditer(chunk):
+            if cut.end() > position:
+                found.append((chunk[position : cut.end()], start + position, start + cut.end()))
+                position = cut.end()
+        if position < len(chunk):
+            found.append((chunk[position:], start + position, match.end()))
+    return found
+
+
+def turns_of(items: Sequence[tuple[str, str]]) -> tuple[Turn, ...]:
+    """Make untimed turns of (speaker, text) pairs."""
+    return tuple(
+        Turn(speaker, tuple(Word(word, None, None) for word, _, _ in tokenize(text)))
+        for speaker, text in items
+    )
+
+
+def normalise(text: str) -> str:
+    """Return text as recognizers read it: NFKC, marks and controls dropped, digits ASCII."""
+    if text.isascii() and text.isprintable():
+        return text
+    kept = []
+    for char in unicodedata.normalize("NFKC", text):
+        category = unicodedata.category(char)
+        if category in ("Cf", "Cc", "Me", "Mn"):
+            continue
+        if category == "Nd":
+            kept.append(str(unicodedata.digit(char)))
+        elif category == "Pd":
+            kept.append("-")
+        else:
+            kept.append("'" if char in "’‘ʼ" else char)
+    return "".join(kept)
+
+
+def atoms_of(words: Sequence[Word], seen: dict[str, list[tuple[str, str, bool, bool]]]) -> list[Atom]:
+    """Return the atoms of one turn.
+
+    Args:
+        words: the words of the turn.
+        seen: pieces of words met before in this call; filled here, thrown away with the call.
+    """
+    atoms: list[Atom] = []
+    for index, word in enumerate(words):
+        raw = word.text
+        pieces = seen.get(raw)
+        if pieces is None:
+            pieces = seen[raw] = _pieces(raw)
+        for text, kind, glued, capital in pieces:
+            atoms.append(Atom(text, kind, index, glued, capital, False))
+        if pieces:
+            end = raw[-1]
+            if end in ".?!":
+                atoms[-1].stop = True
+            elif end in ",;:-–—":
+                atoms[-1].comma = True
+    return atoms
+
+
+def _pieces(raw: str) -> list[tuple[str, str, bool, bool]]:
+    text = normalise(raw)
+    lowered = text.lower()
+    if len(lowered) != len(text):  # a letter whose lower case is longer: capitals are lost
+        text = lowered
+    found = []
+    last = -1
+    for match in _PIECE.finditer(lowered):
+        start = match.start()
+        piece = match.group()
+        kind = str(match.lastgroup)
+        if kind == EMAIL or kind == URL:
+            piece = piece.rstrip(".")
+        found.append((piece, kind, start == last, text[start].isupper()))
+        last = match.end()
+    return found

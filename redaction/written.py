@@ -1,0 +1,107 @@
+"""Presidio for written forms, offline: our own blank language model and no suffix-list download.
+
+Decides which Presidio recognizers run and what their labels are called here. Refuses to run on
+turns without a digit, an @ or a dot: nothing of theirs can be found there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+OURS = {
+    "EMAIL_ADDRESS": "EMAIL", "CREDIT_CARD": "CARD_NUMBER", "US_SSN": "SSN", "IBAN_CODE": "IBAN",
+    "IP_ADDRESS": "IP_ADDRESS", "URL": "URL", "UK_NHS": "MEDICAL_ID",
+    "UK_NINO": "NATIONAL_INSURANCE", "UK_POSTCODE": "POSTCODE", "PHONE_NUMBER": "PHONE",
+    "US_ITIN": "TAX_ID", "US_PASSPORT": "PASSPORT", "UK_PASSPORT": "PASSPORT",
+    "US_DRIVER_LICENSE": "DRIVER_LICENSE", "UK_DRIVING_LICENCE": "DRIVER_LICENSE",
+    "US_BANK_NUMBER": "ACCOUNT_NUMBER", "ABA_ROUTING_NUMBER": "ROUTING_NUMBER",
+    "MEDICAL_LICENSE": "MEDICAL_ID", "US_MBI": "MEDICAL_ID", "PERSON": "PERSON",
+    "LOCATION": "ADDRESS", "DATE_TIME": "DATE_TIME", "NRP": "CUSTOM", "CRYPTO": "CUSTOM",
+    "UK_VEHICLE_REGISTRATION": "VEHICLE_REG",
+}  # fmt: skip
+# recognizers whose patterns are precise on written text; the phone and licence ones are slow and
+# fire on any number, which our own scanner reads with its context
+DEFAULT = ("EmailRecognizer", "IbanRecognizer", "CreditCardRecognizer", "UkNinoRecognizer",
+           "UsSsnRecognizer", "UsMbiRecognizer")  # fmt: skip
+
+
+def blank_nlp_engine(language: str = "en") -> Any:
+    """Return a Presidio NLP engine over spaCy's blank model: nothing is downloaded."""
+    import spacy
+    from presidio_analyzer.nlp_engine import NerModelConfiguration, SpacyNlpEngine
+
+    class BlankEngine(SpacyNlpEngine):  # type: ignore[misc]
+        """spaCy's tokenizer alone."""
+
+        def __init__(self) -> None:
+            super().__init__(ner_model_configuration=NerModelConfiguration())
+            self.nlp = {language: spacy.blank(language)}
+
+    return BlankEngine()
+
+
+def stay_offline() -> None:
+    """Make Presidio's e-mail check use the suffix list in tldextract's own wheel."""
+    import tldextract
+
+    tldextract.TLD_EXTRACTOR = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
+    tldextract.extract = tldextract.TLD_EXTRACTOR.__call__
+    tldextract.tldextract.TLD_EXTRACTOR = tldextract.TLD_EXTRACTOR
+
+
+@lru_cache(maxsize=1)
+def _analyzer() -> Any:
+    import logging
+
+    import presidio_analyzer.predefined_recognizers as predefined
+    from presidio_analyzer import AnalyzerEngine, RecognizerRegistry
+
+    logging.getLogger("presidio-analyzer").setLevel(logging.ERROR)
+    stay_offline()
+    registry = RecognizerRegistry(supported_languages=["en"])
+    for name in DEFAULT:
+        registry.add_recognizer(getattr(predefined, name)())
+    return AnalyzerEngine(
+        registry=registry, nlp_engine=blank_nlp_engine(), supported_languages=["en"]
+    )
+
+
+def gate(text: str) -> bool:
+    """Whether a written form can stand in a text at all."""
+    return any(char.isdigit() or char in "@." for char in text)
+
+
+def find_written(
+    texts: Sequence[str], extra: Sequence[Any] = ()
+) -> list[list[tuple[int, int, str, float, str]]]:
+    """Run Presidio over texts.
+
+    Args:
+        texts: one per turn.
+        extra: further Presidio recognizers (EntityRecognizer); these see every text.
+
+    Returns:
+        Per text: (start, end, our label, score, recognizer name).
+    """
+    found: list[list[tuple[int, int, str, float, str]]] = [[] for _ in texts]
+    gated = [i for i, text in enumerate(texts) if _worth(text)]
+    if not gated and not extra:
+        return found
+    engine = _analyzer()
+    wanted = range(len(texts)) if extra else gated
+    for index in wanted:
+        results = engine.analyze(
+            texts[index], language="en", ad_hoc_recognizers=list(extra) or None, score_threshold=0.3
+        )
+        for result in results:
+            label = OURS.get(result.entity_type, result.entity_type)
+            name = (result.recognition_metadata or {}).get("recognizer_name", "presidio")
+            found[index].append((result.start, result.end, label, float(result.score), name))
+    return found
+
+
+def _worth(text: str) -> bool:
+    digits = sum(char.isdigit() for char in text)
+    return "@" in text or digits >= 6
