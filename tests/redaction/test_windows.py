@@ -224,3 +224,34 @@ def test_questions_never_fail(turns: list[Turn], findings: list[Finding]) -> Non
     asking = Turn("agent", tuple(Word(w, None, None) for w in ["what", "is", "your", "pin"]))
     for question in questions([asking, *turns], findings):
         assert 0 <= question.start <= question.end < math.inf
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "please call me back on friday and tell me what they said",
+        "but I need my phone and I live on my own",
+        "please write that there is no refund on your account",
+        "what would you like to order today",
+    ],
+)
+def test_talk_about_telephones_and_accounts_asks_for_no_number(text: str) -> None:
+    """Only a question that names a number, code or card opens an answer that may be muted."""
+    assert questions([said("agent", text, 0.0), said("customer", "well all right", 9.0)], []) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("can I have your card number please", "CARD_NUMBER"),
+        ("and the three digits on the back please", "CARD_CVV"),
+        ("could you give me the last four digits of your social security number", "SSN"),
+        ("what is your pin", "PIN"),
+        ("what's the best phone number for you", "PHONE"),
+    ],
+)
+def test_questions_for_numbers_are_heard(text: str, label: str) -> None:
+    """The usual ways to ask for a number are recognised, by either side."""
+    for speaker in ("agent", "customer"):
+        asked = questions([said(speaker, text, 0.0)], [])
+        assert label in [question.label for question in asked]

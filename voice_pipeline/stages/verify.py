@@ -167,7 +167,10 @@ def _second_look(
 ) -> tuple[str, tuple[Warning, ...]]:
     """Nothing that the policy redacts, and no copy of what it did redact, stands in the text.
 
-    A copy is a run of words, long enough to tell, that was redacted as a number elsewhere.
+    A number is left over when the policy finds it in the redacted call and in its turn alone:
+    placeholders take answers away, so that in the call alone a price may look like a late answer,
+    and in the turn alone an order number looks like an account. A copy is a run of words, long
+    enough to tell, that was redacted as a number elsewhere.
     """
     labels = "|".join(sorted({re.escape(finding.label) for finding in redaction.findings}))
     placeholder = re.compile(rf"\[(?:{labels})(?:_\d{{1,4}})?\]")
@@ -177,6 +180,10 @@ def _second_look(
         for finding in redactor.find(turns)
         if finding.label in HARD_LABELS
         and not all(placeholder.fullmatch(w.text) for w in _words_of(turns, finding))
+        and any(
+            alone.label in HARD_LABELS and alone.first < finding.last and finding.first < alone.last
+            for alone in redactor.find([turns[finding.turn]])
+        )
     ]
     hidden = {
         words
