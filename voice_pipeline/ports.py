@@ -45,6 +45,9 @@ class TranscriberTraits:
     word_confidence: bool
     sends_audio_away: bool  # leaves this machine
     expectation: str  # one sentence for the result page
+    # (mean word confidence, share of right words), rising: measured for this engine and model.
+    # Empty: not measured; confidence is then taken as that share
+    calibration: tuple[tuple[float, float], ...] = ()
 
 
 class Transcriber(Protocol):

@@ -338,9 +338,7 @@ def _batches(pieces: list[_Piece], size: int) -> Iterator[list[_Piece]]:
 
 def _is_looping(result: Sequence[Any]) -> bool:
     return any(
-        segment.compression_ratio > LOOPING
-        or loops(segment.text.split())
-        for segment in result
+        segment.compression_ratio > LOOPING or loops(segment.text.split()) for segment in result
     )
 
 

@@ -1,0 +1,230 @@
+"""A recording to words, channel by channel, with an honest estimate of how well it was heard.
+
+Decides the language, feeds the engine in bounded batches, and joins what comes back. It refuses to
+guess in a language that the engine does not know: such a call comes out empty and marked, and is
+held later on.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+
+from redaction.records import Word
+from voice_pipeline.audio import listen
+from voice_pipeline.domain import Heard, Recording, Segment, SegmentSpeech, Speech, Warning
+from voice_pipeline.ports import Progress, Shelf, Transcriber
+from voice_pipeline.stages.understanding import UNDERSTOOD_FLOOR, estimate
+
+RATE = 16000  # Hz, of segments
+# Audio that is handed to the engine at once: enough to fill a GPU's batch, 15 MB of samples.
+BATCH_SECONDS = 240.0
+# Below this a detected language is a guess (the threshold of Whisper's own detection).
+SURE_LANGUAGE = 0.5
+ASSUMED = "en"
+
+
+def transcribe(
+    recording: Recording,
+    *,
+    transcriber: Transcriber,
+    shelf: Shelf,
+    progress: Progress = lambda share: None,
+) -> Heard:
+    """Hear a recording.
+
+    Args:
+        recording: what ingest found out.
+        transcriber: the engine; its traits are obeyed.
+        shelf: where the recording's bytes are.
+        progress: called with the finished share, 0..1.
+
+    Returns:
+        Speech of every channel, also of silent ones. Warnings: `no_speech language_unsupported
+        language_assumed heard_by`.
+
+    Raises:
+        BadInput: the bytes do not decode.
+        Misconfigured: the engine's model is missing or does not load.
+        Retryable: the engine ran out of a resource.
+    """
+    asked = spoken_language(recording, transcriber)
+    channels = [_Channel(number) for number in range(recording.channels)]
+    with shelf.open(recording.audio) as file:
+        segments = listen(file, recording)
+        first = next(segments, None)
+        if first is not None:
+            segments = chain([first], segments)
+            if _knows(transcriber, asked):
+                _hear(segments, channels, recording, transcriber, asked, progress)
+            else:
+                for segment in segments:
+                    channels[segment.channel].add(segment, None)
+    progress(1.0)
+    language, assumed = _decided(recording, transcriber, asked, channels)
+    speech = tuple(channel.joined(language, transcriber) for channel in channels)
+    warnings = [Warning("heard_by", transcriber.traits.expectation)]
+    if first is None:
+        warnings.append(Warning("no_speech", "Nobody is heard on this recording."))
+    elif not _knows(transcriber, language):
+        warnings.append(
+            Warning(
+                "language_unsupported",
+                f"{transcriber.name} does not know the language of this call.",
+            )
+        )
+    elif assumed:
+        warnings.append(Warning("language_assumed", _assumption(speech)))
+    known = {warning.code for warning in recording.warnings}
+    return Heard(
+        speech=speech,
+        transcriber=transcriber.made_by,
+        warnings=tuple(warning for warning in warnings if warning.code not in known),
+    )
+
+
+def spoken_language(recording: Recording, transcriber: Transcriber) -> str | None:
+    """Return the language to hear in, ISO 639-1, or None: the engine is to tell.
+
+    What was asked for comes first, then the engine's own ear, then the metadata, then English.
+    """
+    if recording.language != "auto":
+        return _primary(recording.language)
+    if transcriber.traits.detects_language:
+        return None
+    named = recording.metadata.get("language", "")
+    return _primary(named) if named.strip() and named != "auto" else ASSUMED
+
+
+def batches(segments: Iterable[Segment], seconds: float) -> Iterator[list[Segment]]:
+    """Yield the segments in lists of at most so many seconds of audio, or of one segment."""
+    batch: list[Segment] = []
+    held = 0.0
+    for segment in segments:
+        length = len(segment.samples) / RATE
+        if batch and held + length > seconds:
+            yield batch
+            batch, held = [], 0.0
+        batch.append(segment)
+        held += length
+    if batch:
+        yield batch
+
+
+@dataclass(slots=True)
+class _Channel:
+    """What has been heard of one channel so far."""
+
+    number: int
+    words: list[Word] = field(default_factory=list)
+    spans: list[tuple[float, float]] = field(default_factory=list)  # all that was listened to
+    spoken: list[tuple[float, float]] = field(default_factory=list)  # ... that the engine heard
+    languages: dict[str, float] = field(default_factory=lambda: defaultdict(float))  # seconds
+    sure: float = 0.0  # seconds weighted by the confidence in their language
+
+    def add(self, segment: Segment, speech: SegmentSpeech | None) -> None:
+        length = len(segment.samples) / RATE
+        span = (segment.offset, segment.offset + length)
+        self.spans.append(span)
+        if speech is None:
+            self.spoken.append(span)
+            return
+        if speech.words or "no_speech" not in speech.marks:
+            self.spoken.append(span)
+            self.languages[speech.language] += length
+            sure = speech.language_confidence
+            self.sure += length * (1.0 if sure is None else sure)
+        self.words.extend(speech.words)
+
+    def joined(self, language: str, transcriber: Transcriber) -> Speech:
+        # what the engine says is no speech (music, noise) need not be understood; but a channel of
+        # nothing else is not thereby understood
+        understanding = estimate(
+            self.words,
+            self.spoken or self.spans,
+            language=language,
+            calibration=transcriber.traits.calibration,
+            has_confidence=transcriber.traits.word_confidence,
+        )
+        return Speech(
+            channel=self.number,
+            words=tuple(self.words),
+            language=language,
+            made_by=transcriber.made_by,
+            active=_merged(self.spans),
+            understood=understanding.share,
+            confidence=understanding.confidence,
+        )
+
+
+def _hear(
+    segments: Iterable[Segment],
+    channels: Sequence[_Channel],
+    recording: Recording,
+    transcriber: Transcriber,
+    language: str | None,
+    progress: Progress,
+) -> None:
+    done = 0.0
+    for batch in batches(segments, BATCH_SECONDS):
+        # segments come by start time: where the last one ends is how far we are
+        reached = (batch[-1].offset + len(batch[-1].samples) / RATE) / max(recording.duration, 1e-3)
+
+        def part(share: float, start: float = done, end: float = min(1.0, reached)) -> None:
+            progress(start + (end - start) * share)
+
+        for segment, speech in zip(
+            batch, transcriber.transcribe(batch, language=language, progress=part), strict=True
+        ):
+            channels[segment.channel].add(segment, speech)
+        done = max(done, min(1.0, reached))
+
+
+def _decided(
+    recording: Recording,
+    transcriber: Transcriber,
+    asked: str | None,
+    channels: Sequence[_Channel],
+) -> tuple[str, bool]:
+    """Return the call's language and whether it is no more than an assumption."""
+    if asked is not None:
+        named = recording.language != "auto" or recording.metadata.get("language", "").strip()
+        return asked, not named
+    heard: dict[str, float] = defaultdict(float)
+    for channel in channels:
+        for code, seconds in channel.languages.items():
+            heard[code] += seconds
+    if not heard:
+        return ASSUMED, True
+    language = max(sorted(heard), key=lambda code: heard[code])
+    sure = sum(channel.sure for channel in channels) / sum(heard.values())
+    return language, sure < SURE_LANGUAGE
+
+
+def _assumption(speech: Sequence[Speech]) -> str:
+    likely = all(own.understood >= UNDERSTOOD_FLOOR for own in speech if own.active)
+    if likely:
+        return "Nobody said which language this is; what was heard makes sense in the assumed one."
+    return "Nobody said which language this is; what was heard may be another one, or bad sound."
+
+
+def _knows(transcriber: Transcriber, language: str | None) -> bool:
+    known = transcriber.traits.languages
+    return language is None or known is None or language in known
+
+
+def _primary(language: str) -> str:
+    """Return the ISO 639-1 part of `en`, `en-GB`, `en_US`."""
+    return language.strip().lower().replace("_", "-").split("-")[0]
+
+
+def _merged(spans: Sequence[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
+    merged: list[tuple[float, float]] = []
+    for start, end in sorted(spans):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return tuple(merged)
