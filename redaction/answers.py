@@ -89,7 +89,8 @@ def _named_here(scene: Scene, lang: Language) -> bool:
             continue
         while at < len(atoms) and (
             lang.has("fillers", atoms[at].text)
-            or atoms[at].text in ("all", "lowercase", "uppercase", "capital", "the", "my", "it's", "word")
+            or atoms[at].text
+            in ("all", "lowercase", "uppercase", "capital", "the", "my", "it's", "word")
         ):
             at += 1
         end = at

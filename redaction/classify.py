@@ -95,7 +95,9 @@ def is_card(run: Run) -> bool:
 def fit(topic: str, run: Run) -> float:
     """Return how well a run's length and letters fit a kind of value."""
     shape = SHAPES[topic]
-    if (run.letters and not shape.letters and not run.digits) or (run.digits and topic in NO_DIGITS):
+    if (run.letters and not shape.letters and not run.digits) or (
+        run.digits and topic in NO_DIGITS
+    ):
         return -9.0
     if not run.digits and not shape.words and not run.mixed and topic != "VEHICLE_REG":
         return -4.0 if topic not in ("POSTCODE", "PASSPORT", "DRIVER_LICENSE") else -1.0
@@ -137,9 +139,7 @@ def label_runs(scene: Scene, dates: Sequence[Date], policy: Policy, lang: Langua
                 left.append(run)
             continue
         label, score, rule = _decide(run, topic, weight, rule)
-        scene.add(
-            run.first, run.last, label, score, "numbers", rule, _reason(rule), value=run.text
-        )
+        scene.add(run.first, run.last, label, score, "numbers", rule, _reason(rule), value=run.text)
         for item in scene.open:
             if item.topic == label:
                 item.answered += len(run.text)
@@ -249,7 +249,7 @@ def _label_letters(scene: Scene, run: Run, lang: Language) -> None:
     if any(cue.first < run.last and run.first < cue.last for cue in scene.heading.cues):
         return
     acronyms = lang.lists["acronyms"]
-    if run.text.lower() in acronyms or run.letters < 3 and run.values < 3:
+    if run.text.lower() in acronyms or (run.letters < 3 and run.values < 3):
         topic = scene.waiting("PERSON", "EMAIL", "POSTCODE", "USERNAME", "PASSWORD", "VEHICLE_REG")
         if topic is None or not topic.asked or run.text.lower() in acronyms:
             return
@@ -286,7 +286,9 @@ def _label_dates(scene: Scene, dates: Sequence[Date], policy: Policy, lang: Lang
             if item is not None:
                 item.answered += 8 if date.full else 4
                 item.turn = max(item.turn, scene.turn)
-        elif date.full and date.year is not None and date.year <= OLD_YEAR and policy.on("date.old"):
+        elif (
+            date.full and date.year is not None and date.year <= OLD_YEAR and policy.on("date.old")
+        ):
             if not _since(scene.atoms, date.first):
                 scene.add(
                     date.first, date.last, "DOB", 0.5, "dates", "date.old",

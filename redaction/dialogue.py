@@ -47,9 +47,7 @@ class Heading:
     stalls: bool  # puts the answer off
 
 
-def match(
-    atoms: Sequence[Atom], at: int, table: Phrases
-) -> tuple[int, str] | None:
+def match(atoms: Sequence[Atom], at: int, table: Phrases) -> tuple[int, str] | None:
     """Return (end, tag) of the longest phrase that begins at `at`."""
     candidates = table.get(atoms[at].text)
     if candidates is None:

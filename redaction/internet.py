@@ -40,8 +40,10 @@ def _spoken(scene: Scene, lang: Language) -> None:
         text = atoms[at].text
         if text in DOTS and at + 1 < n and lang.has("domains", atoms[at + 1].text):
             last = at + 2
-            while last + 1 < n and atoms[last].text in DOTS and lang.has(
-                "domains", atoms[last + 1].text
+            while (
+                last + 1 < n
+                and atoms[last].text in DOTS
+                and lang.has("domains", atoms[last + 1].text)
             ):
                 last += 2
             sign = _at_sign(atoms, at, lang)
@@ -77,7 +79,10 @@ def _at_sign(atoms: Sequence[Atom], dot: int, lang: Language) -> int | None:
         if text in ("at", "@"):
             return back
         if atoms[back].stop or (
-            len(text) > 1 and back < dot - 5 and lang.has("common", text) and text not in ("as", "in", "for", "like")
+            len(text) > 1
+            and back < dot - 5
+            and lang.has("common", text)
+            and text not in ("as", "in", "for", "like")
         ):
             return None
     return None
@@ -109,11 +114,7 @@ def _local(atoms: Sequence[Atom], sign: int, lang: Language) -> int:
             first = back
         elif lang.has("leads", text) or lang.has("common", text):
             spelled = text in ("as", "in", "for", "like", "a", "i", "capital", "all", "then", "and")
-            if joined and back >= 1:
-                first = back
-            elif spelled and back and len(atoms[back - 1].text) == 1:
-                first = back
-            elif back + 1 == sign and not lang.has("leads", text):
+            if (joined and back >= 1) or (spelled and back and len(atoms[back - 1].text) == 1) or (back + 1 == sign and not lang.has("leads", text)):
                 first = back
             else:
                 break
@@ -129,9 +130,7 @@ def _host(atoms: Sequence[Atom], dot: int, lang: Language) -> int:
     back = first - 1
     while back >= 0 and dot - back <= MAX_DOMAIN and not atoms[back].stop:
         text = atoms[back].text
-        if text in DOTS or len(text) == 1 and text not in ("a", "i"):
-            first = back
-        elif atoms[back + 1].text in DOTS:
+        if text in DOTS or (len(text) == 1 and text not in ("a", "i")) or atoms[back + 1].text in DOTS:
             first = back
         else:
             break

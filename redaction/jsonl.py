@@ -122,14 +122,14 @@ def redact_texts(
 def trim(text: str, start: int, end: int) -> tuple[int, int]:
     """Return a span without the punctuation around it; never an empty one."""
     a, b = start, end
-    while a < b - 1 and (text[a] in _LEFT or (text[a] in _PAIRS and _PAIRS[text[a]] not in text[a:b])):
+    while a < b - 1 and (
+        text[a] in _LEFT or (text[a] in _PAIRS and _PAIRS[text[a]] not in text[a:b])
+    ):
         a += 1
     while b > a + 1:
-        if text[b - 1] in _RIGHT:
-            b -= 1
-        elif text[b - 1] in ")]}" and not any(
+        if text[b - 1] in _RIGHT or (text[b - 1] in ")]}" and not any(
             left in text[a : b - 1] for left, right in _PAIRS.items() if right == text[b - 1]
-        ):
+        )):
             b -= 1
         elif text[b - 2 : b] in ("'s", "’s") and b - 2 > a:
             b -= 2
@@ -160,6 +160,6 @@ def _turn(turn: Any, index: int) -> tuple[str, str]:
     if not isinstance(turn, dict):
         raise ValueError(f"has a turn {index} that is no object: give speaker and text")
     speaker = turn.get("speaker", "")
-    return (speaker if isinstance(speaker, str) else ""), _text(turn.get("text"), f"turn {index} text")
-
-
+    return (speaker if isinstance(speaker, str) else ""), _text(
+        turn.get("text"), f"turn {index} text"
+    )

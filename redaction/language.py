@@ -88,7 +88,9 @@ def load_language(code: str) -> Language:
     if not re.fullmatch(r"[a-z]{2}(_[a-z]+)?", code) or not path.is_file():
         known = ", ".join(sorted(item.stem for item in _HERE.glob("*.yaml")))
         raise ValueError(f"no language pack of that name; there are: {known}")
-    raw: dict[str, Any] = yaml.load(path.read_text("utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    raw: dict[str, Any] = yaml.load(
+        path.read_text("utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    )
     numbers, names, street = raw["numbers"], raw["names"], raw["street"]
     spaced = {
         key: raw[key]

@@ -44,8 +44,10 @@ def _extent(atoms: Sequence[Atom], at: int, lang: Language, strong: bool) -> int
             break
         if taken and atoms[end - 1].comma and not atom.capital:
             break
-        particle = atom.text in PARTICLES and end + 1 < len(atoms) and _name_word(
-            atoms[end + 1], lang, strong
+        particle = (
+            atom.text in PARTICLES
+            and end + 1 < len(atoms)
+            and _name_word(atoms[end + 1], lang, strong)
         )
         initial = taken and len(atom.text) == 1 and atom.text.isalpha() and (
             atom.capital or (end + 1 < len(atoms) and _name_word(atoms[end + 1], lang, False)
@@ -74,18 +76,38 @@ def label_names(scene: Scene, lang: Language, listed: bool) -> None:
         hit = match(atoms, first, lang.lists["name_strong_leads"])
         strong = hit is not None and hit[0] >= end
         at = end
-        while at < n and atoms[at].text in ("um", "uh", "er", "is", "it's", "actually", "erm", "the"):
+        while at < n and atoms[at].text in (
+            "um",
+            "uh",
+            "er",
+            "is",
+            "it's",
+            "actually",
+            "erm",
+            "the",
+        ):
             at += 1
         weak_lead = not strong
         stop = _extent(atoms, at, lang, strong)
         if stop > at and weak_lead and not _convincing(atoms, at, stop, lang):
             continue
         if stop > at:
-            _add(scene, at, stop, 0.9 if strong else 0.7, "name.lead", "a name behind words that lead into one")
+            _add(
+                scene,
+                at,
+                stop,
+                0.9 if strong else 0.7,
+                "name.lead",
+                "a name behind words that lead into one",
+            )
     for at, atom in enumerate(atoms):
         if atom.kind != WORD:
             continue
-        if lang.has("titles", atom.text) and at + 1 < n and not atom.text.startswith(("sir", "mad", "ma'")):
+        if (
+            lang.has("titles", atom.text)
+            and at + 1 < n
+            and not atom.text.startswith(("sir", "mad", "ma'"))
+        ):
             stop = _extent(atoms, at + 1, lang, True)
             if stop > at + 1 and atom.text in ("miss", "doctor", "professor", "reverend"):
                 if not _convincing(atoms, at + 1, stop, lang) and not atoms[at + 1].capital:
@@ -106,9 +128,13 @@ def label_names(scene: Scene, lang: Language, listed: bool) -> None:
             _add(scene, end, stop, 0.65, "name.greeted", "a known name behind a greeting")
     for first, _ in find_all(atoms, lang.lists["closings"]):
         back = first
-        while back > 0 and first - back < 3 and not atoms[back - 1].stop and _name_word(
-            atoms[back - 1], lang, False
-        ) and _convincing(atoms, back - 1, back, lang):
+        while (
+            back > 0
+            and first - back < 3
+            and not atoms[back - 1].stop
+            and _name_word(atoms[back - 1], lang, False)
+            and _convincing(atoms, back - 1, back, lang)
+        ):
             back -= 1
         if back < first:
             _add(scene, back, first, 0.7, "name.speaking", "a name before 'speaking' or 'here'")
@@ -119,9 +145,9 @@ def label_names(scene: Scene, lang: Language, listed: bool) -> None:
 def _listed(atom: Atom, lang: Language) -> bool:
     text = atom.text
     return (
-        text in lang.words["given"] or text in lang.words["surnames"]
-    ) and (not lang.has("common", text) or atom.capital) and (
-        not lang.has("word_names", text) or atom.capital
+        (text in lang.words["given"] or text in lang.words["surnames"])
+        and (not lang.has("common", text) or atom.capital)
+        and (not lang.has("word_names", text) or atom.capital)
     )
 
 
@@ -137,8 +163,10 @@ def _from_lists(scene: Scene, lang: Language) -> None:
     atoms = scene.atoms
     at = 0
     while at < len(atoms):
-        if atoms[at].kind == WORD and _listed(atoms[at], lang) and (
-            atoms[at].text in lang.words["given"]
+        if (
+            atoms[at].kind == WORD
+            and _listed(atoms[at], lang)
+            and (atoms[at].text in lang.words["given"])
         ):
             stop = _extent(atoms, at, lang, False)
             while stop > at + 1 and not (_listed(atoms[stop - 1], lang) or atoms[stop - 1].capital

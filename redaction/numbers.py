@@ -185,9 +185,7 @@ def _joined(atoms: Sequence[Atom], end: int, element: _Element, lang: Language) 
     )
 
 
-def _close(
-    atoms: Sequence[Atom], group: list[_Element], runs: list[Run], lang: Language
-) -> None:
+def _close(atoms: Sequence[Atom], group: list[_Element], runs: list[Run], lang: Language) -> None:
     """Turn joined elements into runs: weak ones at the edges fall off, words that are letters too."""
     while group and not _keeps(atoms, group, 0):
         group = group[1:]
@@ -237,8 +235,10 @@ def _keeps(atoms: Sequence[Atom], group: list[_Element], edge: int) -> bool:
     if element.letter:
         if len(text) > 1:  # a NATO word beside another letter or digit
             return len(group) > 2 or inner.letter
-        return (inner.letter and inner.strong and len(group) > 2) or atoms[element.first].glued or (
-            edge == 0 and atoms[inner.first].glued
+        return (
+            (inner.letter and inner.strong and len(group) > 2)
+            or atoms[element.first].glued
+            or (edge == 0 and atoms[inner.first].glued)
         )
     if text in ("oh", "o", "owe"):
         return True

@@ -67,9 +67,15 @@ def _house(scene: Scene, street: int, lang: Language, asked: bool) -> int | None
         back -= 1
     if asked and names and not weak:
         return back
-    if names and not weak and back and atoms[back - 1].text in ("on", "at") and back > 1 and atoms[
-        back - 2
-    ].text in ("live", "lives", "living", "i'm", "house", "apartment", "flat", "moved", "stay"):
+    if (
+        names
+        and not weak
+        and back
+        and atoms[back - 1].text in ("on", "at")
+        and back > 1
+        and atoms[back - 2].text
+        in ("live", "lives", "living", "i'm", "house", "apartment", "flat", "moved", "stay")
+    ):
         return back
     return None
 
@@ -115,11 +121,21 @@ def _tail(scene: Scene, at: int, lang: Language) -> int:
             continue
         if lang.has("street_units", text) or lang.has("directions", text):
             at += 1
-            if len(text) > 1 and text not in ("number", "room", "house", "block", "building", "floor", "lot"):
+            if len(text) > 1 and text not in (
+                "number",
+                "room",
+                "house",
+                "block",
+                "building",
+                "floor",
+                "lot",
+            ):
                 last = at
             continue
-        if lang.has("state_codes", text) and city and not (
-            lang.has("common", text) and not atoms[at].capital
+        if (
+            lang.has("state_codes", text)
+            and city
+            and not (lang.has("common", text) and not atoms[at].capital)
         ):
             at = last = at + 1
             continue
@@ -150,9 +166,12 @@ def _states(scene: Scene, lang: Language) -> None:
                 if hit is not None and hit[0] == run.first:
                     first = at
         at = run.first - 1
-        if first is None and lang.has("state_codes", atoms[at].text) and (
-            atoms[at].capital or not lang.has("common", atoms[at].text)
-        ) and len(atoms[at].text) == 2:
+        if (
+            first is None
+            and lang.has("state_codes", atoms[at].text)
+            and (atoms[at].capital or not lang.has("common", atoms[at].text))
+            and len(atoms[at].text) == 2
+        ):
             first = at
         if first is None:
             continue
@@ -164,9 +183,13 @@ def _states(scene: Scene, lang: Language) -> None:
 
 
 def _town(atom: Atom, lang: Language) -> bool:
-    return atom.kind == WORD and not atom.stop and len(atom.text) > 1 and not lang.has(
-        "common", atom.text
-    ) and not lang.has("leads", atom.text)
+    return (
+        atom.kind == WORD
+        and not atom.stop
+        and len(atom.text) > 1
+        and not lang.has("common", atom.text)
+        and not lang.has("leads", atom.text)
+    )
 
 
 def _unit_numbers(scene: Scene, lang: Language, asked: bool) -> None:

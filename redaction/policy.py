@@ -197,5 +197,9 @@ def _custom(item: Any) -> Custom:
         except ValueError as error:
             raise ValueError(f"{item['id']}: {error}") from None
     return Custom(
-        str(item["id"]), label, str(pattern), tuple(map(str, phrases)), float(item.get("score", 0.8))
+        str(item["id"]),
+        label,
+        str(pattern),
+        tuple(map(str, phrases)),
+        float(item.get("score", 0.8)),
     )

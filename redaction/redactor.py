@@ -115,8 +115,11 @@ class Redactor:
             answers.label_secrets(scene, lang, policy.on("secret.unparsed"))
             names.label_names(scene, lang, policy.on("name.listed"))
             person = scene.waiting("PERSON")
-            if person is not None and person.asked and not person.answered and (
-                person.speaker != scene.speaker
+            if (
+                person is not None
+                and person.asked
+                and not person.answered
+                and (person.speaker != scene.speaker)
             ):
                 names.answer_name(scene, lang)
             dialogue.hear(scene.turn, scene.speaker, scene.heading)

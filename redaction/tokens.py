@@ -104,7 +104,9 @@ def normalise(text: str) -> str:
     return "".join(kept)
 
 
-def atoms_of(words: Sequence[Word], seen: dict[str, list[tuple[str, str, bool, bool]]]) -> list[Atom]:
+def atoms_of(
+    words: Sequence[Word], seen: dict[str, list[tuple[str, str, bool, bool]]]
+) -> list[Atom]:
     """Return the atoms of one turn.
 
     Args:
