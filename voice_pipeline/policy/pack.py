@@ -170,6 +170,8 @@ class RequestKind(Strict):
     title: Sentence
     queue: Name
     urgency: Priority = "normal"
+    # another type that the call also speaks for is preferred
+    gives_way: bool = False
     cues: tuple[PhraseText, ...] = ()
     required: tuple[Required, ...] = ()
     examples: tuple[Sentence, ...] = Field(min_length=3)
