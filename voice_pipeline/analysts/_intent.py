@@ -24,6 +24,7 @@ from voice_pipeline.spoken.words import tokens
 CUE_WEIGHT = 1.5
 CUES_COUNTED = 2
 CUE_SIMILARITY = 0.15  # a matched cue is itself likeness to the pack's examples
+GIVES_WAY = 2.0  # log-odds that another type is preferred to one that gives way
 TURNS = 4  # opening turns of the caller that may carry the request
 LATER = 0.75  # weight of each further turn: callers come to the point early
 FEWEST_WORDS = 3
@@ -69,6 +70,7 @@ class Intents:
         cues = np.array([self._cues(text) for text in texts])
         scores = np.log(shares + 1e-9) + CUE_WEIGHT * np.minimum(cues, CUES_COUNTED)
         near = np.minimum(1.0, near + CUE_SIMILARITY * np.minimum(cues.max(axis=1), CUES_COUNTED))
+        scores -= GIVES_WAY * np.array([kind.gives_way for kind in self._kinds])
         rows = softmax(scores)
         weights = LATER ** np.arange(len(texts))
         best, label = max(

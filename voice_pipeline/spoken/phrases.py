@@ -7,7 +7,7 @@
     (ever) again         the word in brackets may be missing
     take ... account     up to five other words between
 
-Long words (8 letters and more) also match with one letter wrong, missing, added or swapped:
+Long words (9 letters and more) also match with one letter wrong, missing, added or swapped:
 recognizers write `compliant` for `complaint`. Damerau 1964 counts these as 80 % of misspellings.
 """
 
@@ -22,7 +22,7 @@ from voice_pipeline.spoken.words import Token, comparable
 
 GAP = 1  # other words tolerated between two words of a phrase: one inserted or misheard word
 WIDE = 5  # ... where the phrase says `...`: about one clause
-FUZZY_FROM = 8  # letters; shorter words are too close to other words (contact, contract)
+FUZZY_FROM = 9  # letters; shorter words are too close to others (homeless, hopeless)
 MAX_VARIANTS = 64  # ways to say one phrase
 _APART = 50  # positions between utterances, so that no phrase reaches over
 
