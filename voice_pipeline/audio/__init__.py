@@ -6,7 +6,7 @@ Nothing here reads a file's name, tags or chunks beside the audio.
 
 from voice_pipeline.audio.convert import Resampler
 from voice_pipeline.audio.decode import Decoder, Probe, blocks, probe, resampled
-from voice_pipeline.audio.layout import audible_on, is_mono, listened
+from voice_pipeline.audio.layout import is_mono, listened, separate
 from voice_pipeline.audio.listen import activity, listen
 from voice_pipeline.audio.measure import Measurement, Sound
 from voice_pipeline.audio.write import FlacWriter
@@ -19,11 +19,11 @@ __all__ = [
     "Sound",
     "Resampler",
     "activity",
-    "audible_on",
     "blocks",
     "is_mono",
     "listen",
     "listened",
     "probe",
     "resampled",
+    "separate",
 ]

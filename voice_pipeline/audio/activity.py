@@ -37,12 +37,12 @@ GATE_SMOOTH = 15  # frames, 150 ms
 # What lies this far below another channel's voice is what joint-stereo coding leaks (opus: 42 to
 # 48 dB below on a synthetic call); of somebody's own voice nothing could be made out under it.
 MASKED = 40.0  # dB
-# Bleed is looked for where the other side is loud; it must follow that side and stand out.
+# Bleed follows the other side; how loud it is shows where that side is loud.
 LOUD_SHARE = 60  # percentile of the other side's active levels
-BLEED_SHARE = 0.5  # of these frames must be lifted above the channel's own noise
 BLEED_LIKENESS = 0.5  # correlation of the two levels in dB
 BLEED_FRAMES = 50  # half a second at least
 LONGEST_DELAY = 30  # frames: echo that comes later than 300 ms is rare on telephone networks
+DITHER = -90.0  # dBFS: one step of 16 bit; below it levels say nothing
 SMEAR = 4  # frames to either side that an echo is spread over
 SCRAP = 15  # frames: what is left shorter than this beside gated frames is their edge
 LOUDEST_BLEED = -2.0  # dB: two sides that are equally loud are no echo of each other
@@ -140,10 +140,10 @@ class Echo:
 def measure_bleed(levels: Levels, active: Mask) -> tuple[Echo, ...]:
     """Find which channel is heard on which other one, how loud and how late.
 
-    Where one side is loud and another channel rises with it, decibel for decibel, and stays
-    below it, what that channel carries is bleed. The delay is the one at which the two levels
-    are most alike. The median keeps frames in which the other side answers from counting, as
-    long as people mostly take turns.
+    Where one side speaks and the level of another channel rises and falls with it, below it, that
+    channel carries bleed, however faint: noise does not follow. The delay is the one at which the
+    two levels are most alike. The median keeps frames in which the other side answers from
+    counting, as long as people mostly take turns.
     """
     soft = _soften(levels)
     sides = range(levels.shape[0])
@@ -172,10 +172,9 @@ def _echo(soft: Levels, active: Mask, source: int, other: int) -> Echo | None:
     speaks = _delayed(active[source], delay)
     loud = speaks & (voice >= np.percentile(voice[speaks], LOUD_SHARE))
     below = loud & (own - voice < LOUDEST_BLEED)
-    lifted = below & active[other]
-    if lifted.sum() < max(BLEED_FRAMES, BLEED_SHARE * below.sum()):
+    if below.sum() < BLEED_FRAMES:
         return None
-    return Echo(source, other, float(np.median(own[lifted] - voice[lifted])), delay)
+    return Echo(source, other, float(np.median(own[below] - voice[below])), delay)
 
 
 def _likeness(voice: Levels, own: Levels, speaks: NDArray[np.bool_]) -> float:
@@ -218,7 +217,7 @@ def _drop_scraps(kept: NDArray[np.bool_], gone: NDArray[np.bool_]) -> None:
 
 
 def _soften(levels: Levels) -> Levels:
-    return np.stack([_smooth(own, GATE_SMOOTH) for own in levels])
+    return np.stack([_smooth(own, GATE_SMOOTH) for own in np.maximum(levels, DITHER)])
 
 
 def _delayed(values: NDArray[np.bool_], frames: int) -> NDArray[np.bool_]:

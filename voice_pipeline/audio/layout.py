@@ -10,6 +10,9 @@ from voice_pipeline.domain import Recording
 
 SILENT = -100.0  # dBFS: `Recording.levels` of a channel on which nobody speaks is below
 
+# Codecs that code every channel by itself, and lossless ones.
+INDEPENDENT = ("pcm_", "adpcm_", "gsm", "flac", "alac")
+
 
 def listened(recording: Recording) -> tuple[int, ...]:
     """Return the channels that are transcribed: of a dual-mono recording only the loudest."""
@@ -31,15 +34,14 @@ def is_mono(recording: Recording) -> bool:
     return sum(level > SILENT for level in recording.levels) <= 1
 
 
-def audible_on(recording: Recording, channel: int) -> tuple[int, ...]:
-    """Return every channel on which what is said on `channel` can be heard.
+def separate(recording: Recording) -> bool:
+    """Return whether what is said on one channel can be heard on no other, even when amplified.
 
-    Muting must reach all of them. Dual-mono carries everything everywhere; where one side is
-    heard on another at all, every channel counts.
+    Muting that channel alone is then enough. So it is where no bleed at all was measured and the
+    codec keeps channels to themselves; joint-stereo coding leaks one side into the other.
     """
-    if _has(recording, "dual_mono") or recording.bleed is not None:
-        return tuple(range(recording.channels))
-    return (channel,)
+    alone = recording.codec.startswith(INDEPENDENT)
+    return alone and recording.bleed is None and not is_mono(recording)
 
 
 def _has(recording: Recording, code: str) -> bool:

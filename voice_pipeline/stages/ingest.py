@@ -12,6 +12,9 @@ from voice_pipeline.audio.measure import CLIPPED_SHARE
 from voice_pipeline.domain import Received, Recording, Warning
 from voice_pipeline.ports import Shelf
 
+# Bleed below this is heard by nobody; muting reaches it all the same. dB
+HEARD = -50.0
+
 
 def ingest(received: Received, *, shelf: Shelf) -> Recording:
     """Decode a recording once and say what it is.
@@ -65,7 +68,7 @@ def _doubts(sound: Sound) -> list[Warning]:
         found += [
             Warning("silent_channel", f"Nobody speaks on channel {channel}.") for channel in silent
         ]
-    if sound.bleed is not None:
+    if sound.bleed is not None and sound.bleed > HEARD:
         found.append(
             Warning(
                 "bleed",
