@@ -50,8 +50,12 @@ class Settings(BaseSettings):
     models: Path | None = Field(
         None, description="folder of downloaded models; default: `models` in the data folder"
     )
-    transcriber: Part = Field(default_factory=lambda: Part(use="auto"), description="how speech becomes words")
-    diarizer: Part = Field(default_factory=lambda: Part(use="auto"), description="how speakers are told apart")
+    transcriber: Part = Field(
+        default_factory=lambda: Part(use="auto"), description="how speech becomes words"
+    )
+    diarizer: Part = Field(
+        default_factory=lambda: Part(use="auto"), description="how speakers are told apart"
+    )
     analyst: Part = Field(
         default_factory=lambda: Part(use="offline"), description="who writes the case note"
     )
