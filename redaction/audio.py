@@ -37,11 +37,11 @@ def mute(
             one playing at its end.
         fill: zero samples, or a tone that tells a listener that something was cut.
     """
-    position = 0
+    position, near = 0, _Near(windows, rate)
     for block in blocks:
         length = block.shape[1]
         out = block.copy()
-        for window in windows:
+        for window in near.between(position, position + length):
             first = max(0, math.floor(window.start * rate) - position)
             last = min(length, math.ceil(window.end * rate) - position)
             if first < last:
@@ -81,6 +81,7 @@ def check(
     Independent of how `mute` cuts: each sample's own time decides whether it must be fill.
     """
     position = inside = audible = changed = missing = 0
+    near = _Near(windows, rate)
     for one, other in _aligned(original, muted):
         if one is None or other is None:
             missing += (one if one is not None else other).shape[1]  # type: ignore[union-attr]
@@ -90,11 +91,10 @@ def check(
         length = one.shape[1]
         at = np.arange(position, position + length)
         wanted = _fill(fill, rate, position, length)
-        last = position + length
-        near = [w for w in windows if w.start * rate - 1 < last and w.end * rate + 1 > position]
+        here = near.between(position, position + length)
         for channel in range(one.shape[0]):
             must, may = np.zeros(length, dtype=bool), np.zeros(length, dtype=bool)
-            for window in near:
+            for window in here:
                 if window.channels and channel not in window.channels:
                     continue
                 must |= (at >= window.start * rate) & (at < window.end * rate)
@@ -219,6 +219,22 @@ def _entries(found: list[tuple[float, float, int]]) -> list[tuple[float, float, 
 
 
 # ---------------------------------------------------------------- samples
+
+
+class _Near:
+    """The windows that a stream has reached; each is looked at only while it lasts."""
+
+    def __init__(self, windows: Sequence[Window], rate: int) -> None:
+        self._ahead = sorted(windows, key=lambda window: -window.start)  # the next one is last
+        self._open: list[Window] = []
+        self._rate = rate
+
+    def between(self, first: int, last: int) -> list[Window]:
+        """Return the windows that touch these samples or their neighbours; call in order."""
+        while self._ahead and self._ahead[-1].start * self._rate - 1 < last:
+            self._open.append(self._ahead.pop())
+        self._open = [w for w in self._open if w.end * self._rate + 1 > first]
+        return self._open
 
 
 def _fill(fill: Fill, rate: int, first: int, length: int) -> Block:

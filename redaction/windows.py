@@ -68,17 +68,18 @@ def windows(
         active: per channel, where somebody speaks: stretches without a recognised word are muted.
         held: intervals from a question for card data to its acknowledgement, muted on all channels.
     """
+    call = _Call(turns, duration)
     loud = channels < 2 or not separate
     everywhere = tuple(range(max(channels, 1)))
     found = [
         Window(*span, everywhere if loud else channels_of(turns, finding, channels), reason)
         for finding in findings
-        for span, reason in [_padded(turns, finding, duration)]
+        for span, reason in [_padded(call, finding)]
     ]
     found += [Window(a, b, everywhere, "open_question") for a, b in held if a < b]
     found += [
         Window(a, b, everywhere if loud else channels_of(turns, finding, channels), "open_question")
-        for finding, (a, b) in _between_pieces(turns, findings, duration)
+        for finding, (a, b) in _between_pieces(turns, findings)
     ]
     for channel, stretches in enumerate(active):
         on = everywhere if loud or channel >= channels else (channel,)
@@ -128,12 +129,12 @@ def uncovered(
     separate: bool = False,
 ) -> int:
     """Return how many findings are not wholly inside the windows, padding and channels included."""
+    call = _Call(turns, duration)
     loud = channels < 2 or not separate
-    end = duration if duration > 0 else END_OF_CALL
     missing = 0
     for finding in findings:
-        (start, stop), _ = _padded(turns, finding, duration)
-        start, stop = max(0.0, start), min(end, stop)
+        (start, stop), _ = _padded(call, finding)
+        start, stop = max(0.0, start), min(call.end, stop)
         needed = range(max(channels, 1)) if loud else channels_of(turns, finding, channels)
         missing += any(
             not any(
@@ -189,17 +190,38 @@ def overlap(one: Span, other: Span) -> float:
 # ---------------------------------------------------------------- placing one finding
 
 
-def _padded(turns: Sequence[Turn], finding: Finding, duration: float) -> tuple[Span, str]:
-    run = _run(turns, finding)
+class _Call:
+    """The turns of a call with, for each, where it and its nearest timed neighbours stand."""
+
+    def __init__(self, turns: Sequence[Turn], duration: float) -> None:
+        self.turns = turns
+        self.duration = duration
+        self.end = duration if duration > 0 else END_OF_CALL
+        self.own = [extent(turn) for turn in turns]
+        self.before = _latest([None, *self.own[:-1]])
+        self.after = _latest([None, *self.own[:0:-1]])[::-1]
+
+
+def _latest(spans: Iterable[Span | None]) -> list[Span | None]:
+    """Replace every None by the last span before it."""
+    last, filled = None, []
+    for span in spans:
+        last = span or last
+        filled.append(last)
+    return filled
+
+
+def _padded(call: _Call, finding: Finding) -> tuple[Span, str]:
+    run = _run(call.turns, finding)
     if run is None:
-        start, end = _around(turns, finding, duration)
+        start, end = _around(call, finding)
         return (start - WIDE_PAD, end + WIDE_PAD), "span_without_time"
-    words = turns[finding.turn].words[finding.first : finding.last]
+    words = call.turns[finding.turn].words[finding.first : finding.last]
     doubtful = any((w.confidence or 0.0) < LOW_CONFIDENCE or w.start == w.end for w in words)
     pad = WIDE_PAD if doubtful or finding.label in CARD_LABELS else PAD
     start, end = run
-    if duration > 0:  # past the end of the audio: mute what is nearest
-        start, end = min(start, duration), min(end, duration)
+    # past the end of the audio: mute what is nearest
+    start, end = min(start, call.end), min(end, call.end)
     return (start - pad, end + pad), "finding"
 
 
@@ -219,15 +241,12 @@ def _run(turns: Sequence[Turn], finding: Finding) -> Span | None:
     return (min(start, own[0]), max(end, own[1])) if own else (start, end)
 
 
-def _around(turns: Sequence[Turn], finding: Finding, duration: float) -> Span:
+def _around(call: _Call, finding: Finding) -> Span:
     """Where a finding must be although its words do not say: its turn, or the turns around it."""
-    end_of_call = duration if duration > 0 else END_OF_CALL
-    if not 0 <= finding.turn < len(turns):
-        return 0.0, end_of_call
-    turn = turns[finding.turn]
-    own = extent(turn)
-    before = next((e for t in reversed(turns[: finding.turn]) if (e := extent(t))), None)
-    after = next((e for t in turns[finding.turn + 1 :] if (e := extent(t))), None)
+    if not 0 <= finding.turn < len(call.turns):
+        return 0.0, call.end
+    turn, own = call.turns[finding.turn], call.own[finding.turn]
+    before, after = call.before[finding.turn], call.after[finding.turn]
     if own and turn.words and _timed(turn.words[0]):
         start = own[0]
     elif before:
@@ -239,18 +258,18 @@ def _around(turns: Sequence[Turn], finding: Finding, duration: float) -> Span:
     elif after:
         end = max(after[0], own[1]) if own and after[0] >= own[1] else after[1]
     else:
-        end = end_of_call
+        end = call.end
     if own:
         start, end = min(start, own[0]), max(end, own[1])
     stated = _times(Word("", finding.start, finding.end))
     if stated:
         start, end = min(start, stated[0]), max(end, stated[1])
     # Turns that are not in time order leave nothing to go by.
-    return (start, end) if start < end else (0.0, end_of_call)
+    return (start, end) if start < end else (0.0, call.end)
 
 
 def _between_pieces(
-    turns: Sequence[Turn], findings: Sequence[Finding], duration: float
+    turns: Sequence[Turn], findings: Sequence[Finding]
 ) -> Iterator[tuple[Finding, Span]]:
     groups: dict[int, list[tuple[Span, Finding]]] = {}
     for finding in findings:
