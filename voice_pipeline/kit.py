@@ -143,7 +143,11 @@ class Kit:
             redact=Stage(
                 "redact", lambda transcript: redact(transcript, redactor=redactor), redacts
             ),
-            replace=Stage("replace", replace, redacts),
+            replace=Stage(
+                "replace",
+                lambda said, found: replace(said, found, policy=redactor.policy),
+                redacts,
+            ),
             mute=Stage(
                 "mute", lambda recording, found: mute(recording, found, shelf=shelf), redacts
             ),
