@@ -101,7 +101,7 @@ def _listen(file: BinaryIO, recording: Recording) -> tuple[Features, NDArray[np.
         cepstra.add(resampler.add(mixed / np.float32(32768))[0])
     cepstra.add(resampler.end()[0])
     levels = meter.end()
-    active: NDArray[np.bool_] = mark(levels)[heard].any(axis=0)
+    active: NDArray[np.bool_] = np.any(mark(levels)[heard], axis=0)
     features = cepstra.end()
     # the two grids differ where a rate is not divisible by 100
     at = np.arange(len(features)) * FRAME / (frame_length(decoder.rate) / decoder.rate)
