@@ -35,10 +35,11 @@ ENOUGH_WORDS = 20  # for a share of function words to mean anything
 # Longest part of a stretch of speech that is margin (audio.listen keeps 0.2 s at either end).
 MARGINS = 0.4  # seconds
 
-_FUNCTION_WORDS = frozenset(
-    "the a an of to in and is it that i you he she they we was for on with as at by be this are or "
-    "not but his her from had have has so if no do me my".split()
-)
+_FUNCTION_WORDS = frozenset({
+    "the", "a", "an", "of", "to", "in", "and", "is", "it", "that", "i", "you", "he", "she", "they",
+    "we", "was", "for", "on", "with", "as", "at", "by", "be", "this", "are", "or", "not", "but",
+    "his", "her", "from", "had", "have", "has", "so", "if", "no", "do", "me", "my",
+})  # fmt: skip
 
 Spans = Sequence[tuple[float, float]]
 

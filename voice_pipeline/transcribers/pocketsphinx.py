@@ -42,9 +42,9 @@ _PROFANE = re.compile(
 )
 
 # Mean posterior, weighted by duration, against the share of right words (1 - WER): isotonic
-# regression, drawn as lines, over 125 channels of 50 minutes of speech: eight synthetic voices (wide
-# band, telephone, with and without the adaptation, noise at 15 and 5 dB), the sample calls, human
-# readings, a human telephone call, four foreign languages. Mean error of the estimate 0.09.
+# regression, drawn as lines, over 122 channels (50 minutes of speech): eight synthetic voices (wide
+# band, telephone with and without the adaptation, noise at 15 and 5 dB), the sample calls, human
+# readings, a human telephone call, four foreign languages. The estimate is off by 0.09 on average.
 # Few of them are human: models/cards/pocketsphinx-en-us.md has the table.
 CALIBRATION = (
     (0.15, 0.0), (0.25, 0.15), (0.35, 0.27), (0.45, 0.40), (0.55, 0.64), (0.65, 0.82),

@@ -1,0 +1,227 @@
+"""Shipped fakes and contract suites: what every adapter of a port must do, ours and yours.
+
+A contract is a function that takes a way to build the adapter and raises AssertionError with a
+sentence that says what is wrong. It needs no test framework and no network.
+
+    from voice_pipeline.testing import transcriber_contract
+
+    def test_parakeet() -> None:
+        transcriber_contract(lambda: create(Options()))
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from redaction.records import Word
+from voice_pipeline.domain import Ref, Samples, Segment, SegmentSpeech
+from voice_pipeline.ports import Progress, Transcriber, TranscriberTraits
+
+RATE = 16000  # Hz
+
+
+class ScriptedTranscriber:
+    """Says what a script says: words per channel, with times; for tests of what comes after.
+
+    A segment gets the words of its channel that start inside it.
+    """
+
+    name = "scripted"
+    made_by = "scripted 1"
+
+    def __init__(
+        self,
+        script: Mapping[int, Sequence[Word]],
+        *,
+        language: str = "en",
+        language_confidence: float | None = None,
+        traits: TranscriberTraits | None = None,
+        marks: Sequence[str] = (),
+    ) -> None:
+        self._script = script
+        self._language = language
+        self._language_confidence = language_confidence
+        self._marks = tuple(marks)
+        self.traits = traits or TranscriberTraits(
+            languages=frozenset({"en"}),
+            detects_language=False,
+            word_confidence=True,
+            sends_audio_away=False,
+            expectation="Says what its script says.",
+        )
+        self.batches: list[int] = []  # how many segments each call brought
+        self.asked: list[str | None] = []  # the language of each call
+
+    def transcribe(
+        self, segments: Sequence[Segment], *, language: str | None, progress: Progress
+    ) -> list[SegmentSpeech]:
+        """Give each segment the words of the script that start inside it."""
+        self.batches.append(len(segments))
+        self.asked.append(language)
+        progress(1.0)
+        return [
+            SegmentSpeech(
+                self._inside(segment),
+                language or self._language,
+                self._language_confidence,
+                self._marks,
+            )
+            for segment in segments
+        ]
+
+    def _inside(self, segment: Segment) -> tuple[Word, ...]:
+        end = segment.offset + len(segment.samples) / RATE
+        return tuple(
+            word
+            for word in self._script.get(segment.channel, ())
+            if word.start is not None and segment.offset <= word.start < end
+        )
+
+
+class MemoryShelf:
+    """A shelf that keeps blobs in memory, unsealed: for tests and evaluations."""
+
+    def __init__(self) -> None:
+        self._blobs: dict[str, bytes] = {}
+
+    def put(self, call: str, kind: str, data: bytes) -> Ref[Any]:
+        ref: Ref[Any] = Ref(call, kind, hashlib.sha256(data).hexdigest())
+        self._blobs[ref.sha256] = data
+        return ref
+
+    @contextmanager
+    def open(self, ref: Ref[Any]) -> Iterator[BinaryIO]:
+        """Open a blob for reading."""
+        yield io.BytesIO(self._blobs[ref.sha256])
+
+    @contextmanager
+    def create(self, call: str, kind: str) -> Iterator[_MemoryWriter]:
+        """Start a new blob; nothing is kept if the block ends with an error."""
+        writer = _MemoryWriter()
+        yield writer
+        writer.ref = self.put(call, kind, writer.buffer.getvalue())
+
+
+class _MemoryWriter:
+    def __init__(self) -> None:
+        self.buffer = io.BytesIO()
+        self.ref: Ref[Any]
+
+    def write(self, data: bytes, /) -> int:
+        return self.buffer.write(data)
+
+
+def transcriber_contract(
+    make: Callable[[], Transcriber], speech: Samples | None = None, language: str = "en"
+) -> None:
+    """Check a transcriber against its port.
+
+    Args:
+        make: builds the adapter; called once.
+        speech: 16 kHz mono of somebody speaking, a second or more. Without it only what holds for
+            silence and noise is checked.
+        language: ISO 639-1 of that speech.
+
+    Raises:
+        AssertionError: the adapter breaks the contract; the message says where.
+    """
+    transcriber = make()
+    traits = transcriber.traits
+    assert transcriber.name, "name is empty"
+    assert transcriber.made_by, "made_by must name engine, version and model"
+    assert traits.expectation.strip(), "traits.expectation must be a sentence for the result page"
+    assert traits.languages is None or language in traits.languages, "traits.languages lacks it"
+    _calibration_rises(traits)
+    clips = _clips(speech)
+
+    def hear(segments: Sequence[Segment], asked: str | None = language) -> list[SegmentSpeech]:
+        shares: list[float] = []
+        heard = transcriber.transcribe(segments, language=asked, progress=shares.append)
+        assert len(heard) == len(segments), "one result a segment, in the same order"
+        assert all(0.0 <= share <= 1.0 for share in shares), "progress is a share, 0..1"
+        assert all(a <= b for a, b in pairwise(shares)), "progress never goes back"
+        return heard
+
+    assert hear([]) == [], "no segments, no results"
+    heard = hear(clips)
+    for segment, result in zip(clips, heard, strict=True):
+        _fits(segment, result, traits)
+        assert result.language == language, "the result must name the language asked for"
+    assert hear(list(reversed(clips)))[::-1] == heard, (
+        "a segment's result depends on the segments before it"
+    )
+    assert [hear([clip])[0] for clip in clips] == heard, (
+        "a segment's result depends on what it was batched with"
+    )
+    _moves_with_its_offset(clips, hear)
+    if speech is not None:
+        assert any(result.words for result in heard), "nothing was heard in speech"
+    if traits.detects_language:
+        for result in hear(clips, None):
+            sure = result.language_confidence
+            assert result.language, "a detected language must be named"
+            assert sure is None or 0.0 <= sure <= 1.0, "language_confidence is 0..1"
+
+
+def _calibration_rises(traits: TranscriberTraits) -> None:
+    for (x0, y0), (x1, y1) in pairwise(traits.calibration):
+        assert x0 < x1 and y0 <= y1, "traits.calibration must rise"
+    assert all(0 <= x <= 1 and 0 <= y <= 1 for x, y in traits.calibration), "calibration is 0..1"
+
+
+def _clips(speech: Samples | None) -> list[Segment]:
+    noise = np.random.default_rng(0).normal(0.0, 0.01, 2 * RATE).astype(np.float32)
+    clips = [
+        Segment("one", 0, 3.25, noise),
+        Segment("one", 1, 0.5, np.zeros(RATE, np.float32)),
+        Segment("two", 0, 7.0, np.zeros(160, np.float32), "telephone"),
+        Segment("two", 1, 8.0, np.zeros(0, np.float32)),
+    ]
+    if speech is not None:
+        clips += [
+            Segment("one", 0, 60.0, speech),
+            Segment("two", 1, 12.5, speech, "telephone"),
+            Segment("three", 0, 0.0, (speech * np.float32(0.3)).astype(np.float32)),
+        ]
+    return clips
+
+
+def _fits(segment: Segment, result: SegmentSpeech, traits: TranscriberTraits) -> None:
+    end = segment.offset + len(segment.samples) / RATE
+    for word in result.words:
+        assert word.text.strip() == word.text != "", "a word is not empty and has no space around"
+        assert len(word.text.split()) == 1, "a word is one word"
+        if word.start is None or word.end is None:
+            assert word.start is word.end, "a word has both times or none"
+        else:
+            assert word.start <= word.end, "a word ends before it starts"
+            assert segment.offset - 0.02 <= word.start and word.end <= end + 0.02, (
+                "word times must lie in their segment, counted from the start of the recording"
+            )
+        if traits.word_confidence:
+            assert word.confidence is not None and 0.0 <= word.confidence <= 1.0, (
+                "traits promise a confidence of 0..1 for every word"
+            )
+    starts = [word.start for word in result.words if word.start is not None]
+    assert all(a <= b for a, b in pairwise(starts)), "words come in time order"
+
+
+def _moves_with_its_offset(
+    clips: Sequence[Segment], hear: Callable[[Sequence[Segment]], list[SegmentSpeech]]
+) -> None:
+    """A segment said ten seconds later gives the same words ten seconds later."""
+    last = clips[-1]
+    later = Segment(last.call, last.channel, last.offset + 10.0, last.samples, last.band)
+    now, then = hear([last])[0].words, hear([later])[0].words
+    assert [word.text for word in now] == [word.text for word in then], "words depend on the offset"
+    for a, b in zip(now, then, strict=True):
+        assert a.start is None or b.start is None or abs(b.start - a.start - 10.0) < 0.011, (
+            "word times are counted from the start of the recording"
+        )
