@@ -1,4 +1,4 @@
-"""The phrases by which the offline analyst finds what to quote: data in `cues.yaml`, parsed once."""
+"""The phrases by which the offline analyst finds what to quote: data in `cues.yaml`."""
 
 from __future__ import annotations
 
@@ -27,10 +27,12 @@ class Cues(BaseModel):
     customer_promised: Phrases
     no_promise: str
     solved: Phrases
+    thanked: Phrases
     unsolved: Phrases
     polite_no: Phrases
     impossible: Phrases
     pending: Phrases
+    settled: Phrases
 
 
 @lru_cache(maxsize=1)

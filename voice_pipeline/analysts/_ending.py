@@ -7,48 +7,45 @@ caller who orders the note to say something is not heard here.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 from voice_pipeline.analysts._cues import cues
 from voice_pipeline.analysts._reading import Reader
-from voice_pipeline.domain import CallOutcome, Claim, Commitment, Evidence
+from voice_pipeline.domain import CallOutcome, Claim, Evidence
 from voice_pipeline.spoken.conversation import Conversation, Side
-from voice_pipeline.spoken.phrases import Match, Spoken, parse
-from voice_pipeline.spoken.words import tokens
-
-Value = Literal["resolved", "partial", "unresolved", "unclear"]
+from voice_pipeline.spoken.phrases import Match, parse
 
 
 def outcome(
-    reader: Reader,
-    hostile: frozenset[int],
-    actions: Sequence[Claim],
-    commitments: Sequence[Commitment],
-    facts: Sequence[Claim],
+    reader: Reader, hostile: frozenset[int], actions: Sequence[Claim], told: bool
 ) -> CallOutcome:
-    """Return how the call ended with the quotes that say so."""
+    """Return how the call ended with the quotes that say so.
+
+    Args:
+        told: whether the agent stated anything; thanks for an answer settle a question.
+    """
     call = reader.call
     good = _said(call, cues().solved, "customer", hostile)
     bad = _unsolved(call, hostile)
     cannot = _said(call, cues().impossible, "agent", hostile)
-    pending = [promise for promise in commitments if _is_pending(promise)]
-    done = _done(call, actions)
-    value: Value
+    pending = [
+        match
+        for match in _said(call, cues().pending, "agent", hostile)
+        if not call.sentence(match.first, match.last)[0].quote.endswith("?")
+    ]
+    settled = _said(call, cues().settled, "agent", hostile)
+    thanked = good or _said(call, cues().thanked, "customer", hostile)
     if bad and not _last_word(call, good, bad):
         return CallOutcome("unresolved", _quotes(call, bad[-2:]))
-    if pending:
-        value = "partial"
-        evidence = pending[-1].evidence
-    elif cannot and not good:
+    if pending and not (settled and good):
+        return CallOutcome("partial", _quotes(call, pending[-1:]))
+    if cannot and not settled and not good:
         return CallOutcome("unresolved", _quotes(call, cannot[-1:]))
-    elif good and (done or facts or actions):
-        value = "resolved"
-        evidence = (*_quotes(call, good[-1:]), *(actions[-1].evidence if actions else ()))
-    elif done:
-        value, evidence = "resolved", done
-    else:
-        return CallOutcome("unclear", ())
-    return CallOutcome(value, tuple(dict.fromkeys(evidence)))
+    if settled or actions:
+        done = _quotes(call, settled[-1:]) or actions[-1].evidence
+        return CallOutcome("resolved", tuple(dict.fromkeys((*_quotes(call, good[-1:]), *done))))
+    if thanked and told:
+        return CallOutcome("resolved", _quotes(call, thanked[-1:]))
+    return CallOutcome("unclear", ())
 
 
 def _said(
@@ -80,21 +77,6 @@ def _last_word(call: Conversation, good: Sequence[Match], bad: Sequence[Match]) 
     if not good:
         return False
     return call.place[good[-1].last.turn] > call.place[bad[-1].last.turn]
-
-
-def _done(call: Conversation, actions: Sequence[Claim]) -> tuple[Evidence, ...]:
-    """Return the evidence of an action in the second half of the call."""
-    late = [
-        action for action in actions if call.place[action.evidence[0].turn] >= len(call.turns) / 2
-    ]
-    return late[-1].evidence if late else ()
-
-
-def _is_pending(promise: Commitment) -> bool:
-    if promise.who != "agent":
-        return False
-    spoken = Spoken([tokens(promise.what.split())])
-    return any(spoken.find(parse(phrase)) for phrase in cues().pending)
 
 
 def _quotes(call: Conversation, matches: Sequence[Match]) -> tuple[Evidence, ...]:

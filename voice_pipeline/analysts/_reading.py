@@ -18,9 +18,11 @@ from voice_pipeline.spoken.conversation import Conversation, Side
 from voice_pipeline.spoken.dates import Due, dues
 from voice_pipeline.spoken.numbers import NOT_MONEY, numbers
 from voice_pipeline.spoken.phrases import Match, parse
-from voice_pipeline.spoken.words import vocabulary, Token
+from voice_pipeline.spoken.words import Token, vocabulary
 
 MOST_FACTS = 12
+FILLED_FACTS = 7  # up to this many, other statements are quoted as well
+STATEMENT_WORDS = 5
 MOST_ACTIONS = 6
 MOST_COMMITMENTS = 6
 REASON_WORDS = 4  # fewer words are no reason but a greeting or an answer
@@ -89,6 +91,14 @@ class Reader:
             turn.turn for turn in early if turn.turn not in cued
         ]
 
+    def told(self, but: frozenset[int]) -> bool:
+        """Tell whether the agent states something after the opening, beside questions."""
+        return any(
+            len(self.call.tokens[turn.turn]) >= REASON_WORDS and not _asks(turn.text)
+            for turn in self.call.by("agent")[1:]
+            if turn.turn not in but
+        )
+
     # ------------------------------------------------------------ claims
 
     def reason(self, openings: Sequence[int]) -> Claim | None:
@@ -128,12 +138,34 @@ class Reader:
                 claims.pop((quote.turn, quote.quote), None)
                 claim = Claim(f"{label}: {spoken}. {quote.quote}", (quote,))
                 claims.setdefault((-turn.turn - 1, f"{label} {spoken.lower()}"), (1, claim))
+        for quote in self._statements(but):
+            who = "Agent" if self.call.side(self.call.turn(quote.turn)) == "agent" else "Customer"
+            claims.setdefault((quote.turn, quote.quote), (3, _claim(quote, who)))
         best = sorted(
             claims.values(), key=lambda found: (found[0], self.call.place[_turn(found[1])])
         )
         fresh = [claim for _, claim in best if _turn(claim) not in skip or not _plain_quote(claim)]
-        kept = _without_repeats(fresh)[:MOST_FACTS]
+        kept = _without_repeats(fresh)
+        cued = sum(rank < 3 for rank, _ in best)
+        kept = kept[: min(MOST_FACTS, max(FILLED_FACTS, cued))]
         return tuple(sorted(kept, key=lambda claim: self.call.place[_turn(claim)]))
+
+    def _statements(self, but: frozenset[int]) -> Iterator[Evidence]:
+        """Yield sentences of some length that are no question, in the middle of the call."""
+        for turn in self.call.turns[1:-1]:
+            said = self.call.tokens[turn.turn]
+            end = -1
+            for token in said:
+                if turn.turn in but or token.word <= end:
+                    continue
+                quote, inside = self.call.sentence(token, token)
+                end = inside[-1].word
+                if (
+                    len(inside) >= STATEMENT_WORDS
+                    and not _asks(quote.quote)
+                    and not _redacted(inside)
+                ):
+                    yield quote
 
     def _values(self, said: list[Token]) -> Iterator[tuple[str, Token, Token]]:
         """Yield label, first and last token of the values in a turn; a corrected one is dropped."""

@@ -75,7 +75,7 @@ class OfflineAnalyst:
         told = {quote.turn for claim in (reason,) if claim for quote in claim.evidence}
         promised = {quote.turn for claim in commitments for quote in claim.evidence}
         facts = reader.facts(hostile, frozenset(told | promised))
-        ending = outcome(reader, hostile, actions, commitments, facts)
+        ending = outcome(reader, hostile, actions, reader.told(hostile))
         note = self._note(
             transcript,
             call,

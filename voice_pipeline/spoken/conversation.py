@@ -12,7 +12,7 @@ from typing import Literal
 
 from voice_pipeline.domain import Evidence, RedactedTranscript, RedactedTurn
 from voice_pipeline.spoken.phrases import Match, Phrase, Spoken
-from voice_pipeline.spoken.words import vocabulary, Token, quote, tokens
+from voice_pipeline.spoken.words import Token, quote, tokens, vocabulary
 
 Side = Literal["agent", "customer", "any"]
 Where = Literal["anywhere", "opening", "closing"]
