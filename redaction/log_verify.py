@@ -200,17 +200,18 @@ def _chain(
         if record is not None and type(record.get("seq")) is int:
             by_seq.setdefault(record["seq"], (index + 1, record, leaves[index].hex()))
     faults: list[Fault] = []
-    follower = head
+    follower, trusted = head, True
     following = head.get("count") if head else None
     for seq in sorted(by_seq, reverse=True):
         line, record, digest = by_seq[seq]
         known = follower is not None and following == seq + 1
-        if known and follower is not None and follower.get("prev_hash") != digest:
+        denied = known and follower is not None and follower.get("prev_hash") != digest
+        if denied and trusted:
             faults.append(Fault("changed", line, f"record {seq} was changed"))
-            follower = None  # says nothing about the record before it
-        else:
-            follower = record
-        following = seq
+        elif denied:
+            what = f"record {seq} was changed, or what record {seq + 1} says of it"
+            faults.append(Fault("changed", line, what))
+        follower, following, trusted = record, seq, not denied
     first = by_seq.get(0)
     if first and first[1].get("prev_hash") != FIRST:
         faults.append(Fault("changed", first[0], "record 0 was changed"))

@@ -224,6 +224,32 @@ def test_a_copy_of_a_redacted_number_is_held(tmp_path: Path) -> None:
     assert "residual_personal_data" in results.codes
 
 
+class Suspicious:
+    """Finds a card code in the last turn: in the call only, or in the turn alone as well."""
+
+    policy = REDACTOR.policy
+
+    def __init__(self, *, alone: bool) -> None:
+        self.alone = alone
+
+    def find(self, turns: Sequence[Turn]) -> tuple[Finding, ...]:
+        if len(turns) == 1 and not self.alone:
+            return ()
+        return (Finding("CARD_CVV", len(turns) - 1, 0, 2, 0.9, "numbers", "asked", ""),)
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_leftover_number_shows_in_its_turn_alone(tmp_path: Path, alone: bool) -> None:
+    """A price that looks like a late answer, once the answer is gone, does not hold a call."""
+    call = Call(tmp_path, PLAIN)
+    results = call.run()
+    verdict = verify(
+        call.transcript, results.found, results.text, results.audio,
+        redactor=Suspicious(alone=alone), shelf=call.store.shelf, floor=FLOOR,
+    )  # fmt: skip
+    assert [reason.code for reason in verdict.reasons] == ["residual_personal_data"] * alone
+
+
 @pytest.mark.parametrize(
     ("change", "code"),
     [

@@ -101,6 +101,19 @@ def test_a_changed_record_is_named(turn: int) -> None:
     assert [(fault.kind, fault.line) for fault in verdict.faults] == [("changed", turn + 1)]
 
 
+@given(turns=st.sets(st.integers(0, 8), min_size=1))
+@settings(deadline=None, max_examples=50)
+def test_all_changed_records_are_named(turns: set[int]) -> None:
+    """Several edited records are all blamed, neighbours too, and no untouched one is."""
+    lines = log_of(9).splitlines()
+    for turn in turns:
+        record = json.loads(lines[turn])
+        record["label"] = "EMAIL"
+        lines[turn] = canonical(record)
+    verdict = verify_bytes(b"\n".join(lines) + b"\n")
+    assert {fault.line for fault in verdict.faults} == {turn + 1 for turn in turns}
+
+
 @given(turn=st.integers(0, 8))
 @settings(deadline=None, max_examples=9)
 def test_a_record_changed_and_chained_anew_is_found(turn: int) -> None:
