@@ -8,9 +8,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from pathlib import Path
 
-from voice_pipeline.cli import main
-from voice_pipeline.engine.durable import Engine
+# Not this folder, whose `redaction` holds the tests of that package.
+sys.path[0] = str(Path(__file__).parents[1])
+
+from voice_pipeline.cli import main  # noqa: E402
+from voice_pipeline.engine.durable import Engine  # noqa: E402
 
 POINT = sys.argv.pop(1)
 

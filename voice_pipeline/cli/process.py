@@ -13,10 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from voice_pipeline.cli import exit_code, show
 from voice_pipeline.config import load_settings
 from voice_pipeline.domain import Received, Ref
-from voice_pipeline.errors import BadInput, Misconfigured, PipelineError
+from voice_pipeline.errors import Misconfigured, PipelineError
 from voice_pipeline.intake import AgentChannel, find_recordings, identify, parse_metadata, receive
 from voice_pipeline.kit import Kit
 from voice_pipeline.results import CallResult, write_results
@@ -86,7 +88,7 @@ def run(request: Request) -> int:
     tally = Tally(faults=list(found.faults), skipped=found.skipped)
     for path, fault in found.faults:
         show.fault(path, fault)
-    with _stoppable(), Kit(settings) as kit:
+    with _stoppable(), _disk_faults(settings.data), Kit(settings) as kit:
         kit.purge()
         plan = kit.plan(transcriber=request.transcriber, diarizer=request.diarizer)
         kit.check_targets(request.targets)
@@ -204,6 +206,19 @@ def _check_out(out: Path) -> None:
 
 
 @contextmanager
+def _disk_faults(data: Path) -> Iterator[None]:
+    """Say in plain words that the data folder's database could not be written."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise Misconfigured(
+            f"{data}: the data folder cannot be written ({type(error).__name__}); "
+            "make room on its disk and run the same command again",
+            code="storage",
+        ) from error
+
+
+@contextmanager
 def _stoppable() -> Iterator[None]:
     """End at once on Ctrl-C or SIGTERM: what was finished is kept, the rest resumes next time."""
 
@@ -217,6 +232,3 @@ def _stoppable() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-__all__ = ["BadInput", "Request", "Tally", "run"]
