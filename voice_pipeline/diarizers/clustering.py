@@ -43,7 +43,8 @@ CHANGE_PRICE = 60.0  # nats
 ROUNDS = 4
 LEAST_VOICE = 60  # frames a voice must have to be modelled
 LEAST_RUN = 20  # frames: shorter activity is not clustered, and goes to the likelier voice
-PAUSE = 20  # frames: shorter pauses do not end a span
+PAUSE = 20  # frames: shorter pauses do not end a stretch that is clustered
+REST = 50  # frames: shorter pauses do not end a span, as in what is listened to
 # Two people are there when splitting the windows in two explains this share of their variance, and
 # more where few windows were split: any split explains some. Measured over 40 one-person and 23
 # two-person recordings (flite voices and real ones): one person at most 0.17, two 0.24 and more.
@@ -267,6 +268,6 @@ def _spans(labels: Labels, active: NDArray[np.bool_]) -> tuple[SpeakerSpan, ...]
     found = []
     for voice in (0, 1):
         edges = np.flatnonzero(np.diff(active & (labels == voice), prepend=False, append=False))
-        for start, end in merge([(float(a), float(b)) for a, b in edges.reshape(-1, 2)], PAUSE):
+        for start, end in merge([(float(a), float(b)) for a, b in edges.reshape(-1, 2)], REST):
             found.append(SpeakerSpan(voice, start * FRAME, end * FRAME))
     return tuple(sorted(found, key=lambda span: (span.start, span.speaker)))
