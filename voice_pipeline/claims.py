@@ -22,7 +22,7 @@ from voice_pipeline.domain import (
 )
 from voice_pipeline.spoken.dates import MONTHS, WEEKDAYS
 from voice_pipeline.spoken.numbers import numbers
-from voice_pipeline.spoken.words import vocabulary, Token, comparable, tokens
+from voice_pipeline.spoken.words import Token, comparable, tokens, vocabulary
 
 _NEGATIONS = vocabulary("not no never nobody none nothing neither nor without unable")
 _DATES = frozenset(WEEKDAYS) | frozenset(MONTHS) - {"may", "march"}
