@@ -30,6 +30,7 @@ FLATTER = 1.25
 CUES_COUNTED = 2
 CUE_SIMILARITY = 0.15  # a matched cue is itself likeness to the pack's examples
 GIVES_WAY = 2.0  # log-odds that another type is preferred to one that gives way
+YIELDS = 0.4  # weight of a turn whose best type gives way, against other turns
 TURNS = 4  # opening turns of the caller that may carry the request
 LATER = 0.75  # weight of each further turn: callers come to the point early
 FEWEST_WORDS = 3
@@ -80,7 +81,12 @@ class Intents:
         weights = LATER ** np.arange(len(texts))
         best, label = max(
             ((row, int(rows[row].argmax())) for row in range(len(texts))),
-            key=lambda at: float(rows[at[0], at[1]] * weights[at[0]] * (0.5 + near[at[0]])),
+            key=lambda at: float(
+                rows[at[0], at[1]]
+                * weights[at[0]]
+                * (0.5 + near[at[0]])
+                * (YIELDS if self._kinds[at[1]].gives_way else 1.0)
+            ),
         )
         confidence, similarity = float(rows[best, label]), float(near[best])
         gates = self._pack.thresholds
@@ -99,21 +105,6 @@ class Intents:
 
 
 @lru_cache(maxsize=4)
-def _fitted(sha256: str, holder: _Holder) -> Intents:
-    return Intents(holder.pack)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Holder:
-    pack: Pack
-
-    def __hash__(self) -> int:
-        return hash(self.pack.sha256)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Holder) and other.pack.sha256 == self.pack.sha256
-
-
 def intents(pack: Pack) -> Intents:
     """Return the fitted taxonomy of a pack; fitted once a process."""
-    return _fitted(pack.sha256, _Holder(pack))
+    return Intents(pack)

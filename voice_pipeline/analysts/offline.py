@@ -14,6 +14,7 @@ from voice_pipeline import __version__
 from voice_pipeline.analysts._ending import outcome
 from voice_pipeline.analysts._intent import Intent, intents
 from voice_pipeline.analysts._measures import measures
+from voice_pipeline.analysts._promises import commitments as commitments_of
 from voice_pipeline.analysts._reading import Reader
 from voice_pipeline.claims import verify
 from voice_pipeline.domain import (
@@ -71,7 +72,7 @@ class OfflineAnalyst:
         intent = intents(self._pack).of_call(call, openings)
         reason = reader.reason(openings)
         actions = reader.actions(hostile)
-        commitments = reader.commitments(hostile)
+        commitments = commitments_of(reader, hostile)
         told = {quote.turn for claim in (reason,) if claim for quote in claim.evidence}
         promised = {quote.turn for claim in commitments for quote in claim.evidence}
         facts = reader.facts(hostile, frozenset(told | promised))

@@ -87,8 +87,8 @@ def _routing_faults(pack: Pack, origins: Origins) -> Iterator[Fault]:
                 try:
                     compile_condition(text, known)
                 except ValueError as error:
-                    place = ("review", index, "when", part, leaf)
-                    yield origins.fault("file", "routing.yaml", str(error), *place)
+                    leaf_at = ("review", index, "when", part, leaf)
+                    yield origins.fault("file", "routing.yaml", str(error), *leaf_at)
 
 
 def _rule_faults(pack: Pack, origins: Origins, rule: Rule) -> Iterator[Fault]:

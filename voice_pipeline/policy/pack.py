@@ -212,6 +212,12 @@ class Pack(Strict):
     signals: tuple[Signal, ...]
     rules: tuple[Rule, ...]
 
+    def __hash__(self) -> int:
+        return hash(self.sha256)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Pack) and other.sha256 == self.sha256
+
     @property
     def id(self) -> str:
         return self.manifest.id

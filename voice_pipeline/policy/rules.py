@@ -15,7 +15,7 @@ import rule_engine
 
 from voice_pipeline.domain import Escalation, Escalations, Evidence
 from voice_pipeline.policy.facts import Fact, Facts, Type, Value
-from voice_pipeline.policy.pack import Pack, Rule, When
+from voice_pipeline.policy.pack import Rule, When
 from voice_pipeline.spoken.numbers import said
 
 MAX_EVIDENCE = 6  # quotes on one flag; the trace has the turns of all
@@ -131,10 +131,6 @@ class Ruleset:
                 flags.append(_flag(rule, tree, facts))
         flags.sort(key=lambda flag: -SEVERITIES.index(flag.severity))
         return Escalations(tuple(flags), self._sha256, tuple(trace))
-
-
-def ruleset(pack: Pack, types: Mapping[str, Type]) -> Ruleset:
-    return Ruleset(pack.rules, types, pack.sha256)
 
 
 def _flag(rule: Rule, tree: Tree, facts: Facts) -> Escalation:

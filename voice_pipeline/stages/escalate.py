@@ -22,23 +22,9 @@ def flags_of(
     transcript: RedactedTranscript, note: CaseNote, metadata: Mapping[str, str], pack: Pack
 ) -> Escalations:
     """Return the flags of a call of which no recording is known."""
-    return _compiled(_Compiling(pack)).evaluate(gather(transcript, note, metadata, pack))
-
-
-class _Compiling:
-    """A pack as a cache key: packs with the same files are the same."""
-
-    def __init__(self, pack: Pack) -> None:
-        self.pack = pack
-
-    def __hash__(self) -> int:
-        return hash(self.pack.sha256)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Compiling) and other.pack.sha256 == self.pack.sha256
+    return _compiled(pack).evaluate(gather(transcript, note, metadata, pack))
 
 
 @lru_cache(maxsize=4)
-def _compiled(key: _Compiling) -> Ruleset:
-    pack = key.pack
+def _compiled(pack: Pack) -> Ruleset:
     return Ruleset(pack.rules, types(pack), pack.sha256)

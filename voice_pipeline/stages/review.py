@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import Literal
 
 from voice_pipeline.domain import (
@@ -21,7 +22,7 @@ from voice_pipeline.domain import (
 )
 from voice_pipeline.policy.facts import AFTER_RULES, Fact, gather, types
 from voice_pipeline.policy.pack import Pack
-from voice_pipeline.policy.rules import SEVERITIES, compile_when
+from voice_pipeline.policy.rules import SEVERITIES, Tree, compile_when
 from voice_pipeline.ports import Analyst
 from voice_pipeline.stages.escalate import flags_of
 
@@ -75,7 +76,9 @@ def _higher(*priorities: Priority) -> Priority:
 def _route(
     note: CaseNote, flags: tuple[Escalation, ...], metadata: Mapping[str, str], pack: Pack
 ) -> Route:
-    moving = sorted((flag for flag in flags if flag.action.get("queue")), key=_order(pack))
+    moving = sorted(
+        (flag for flag in flags if flag.action.get("queue")), key=lambda flag: _rank(flag, pack)
+    )
     priority = _higher(note.urgency, *(pack.routing.priority[flag.severity] for flag in flags))
     if moving:
         queue = str(moving[0].action["queue"])
@@ -92,14 +95,11 @@ def _route(
     return Route(queue, pack.queue_owner(queue), priority, tuple(reasons))
 
 
-def _order(pack: Pack):  # type: ignore[no-untyped-def]
-    precedence = pack.routing.precedence
-
-    def key(flag: Escalation) -> tuple[int, int]:
-        rank = precedence.index(flag.category) if flag.category in precedence else len(precedence)
-        return -SEVERITIES.index(flag.severity), rank
-
-    return key
+def _rank(flag: Escalation, pack: Pack) -> tuple[int, int]:
+    """Return the sort key of a flag: the most severe first, then by the pack's precedence."""
+    order = pack.routing.precedence
+    place = order.index(flag.category) if flag.category in order else len(order)
+    return -SEVERITIES.index(flag.severity), place
 
 
 def _review(
@@ -111,10 +111,11 @@ def _review(
 ) -> Review:
     facts = gather(transcript, note, metadata, pack)
     facts["flags"] = Fact("flags", tuple(dict.fromkeys(flag.category for flag in flags)))
-    known = types(pack) | {name: type_ for name, (type_, _) in AFTER_RULES.items()}
-    reasons = tuple(
-        rule.reason
-        for rule in pack.routing.review
-        if compile_when(rule.when, known).evaluate(facts)["fired"]
-    )
+    reasons = tuple(reason for reason, tree in _reasons(pack) if tree.evaluate(facts)["fired"])
     return Review(bool(reasons) or any(flag.severity in MUST_BE_SEEN for flag in flags), reasons)
+
+
+@lru_cache(maxsize=4)
+def _reasons(pack: Pack) -> tuple[tuple[str, Tree], ...]:
+    known = types(pack) | {name: type_ for name, (type_, _) in AFTER_RULES.items()}
+    return tuple((rule.reason, compile_when(rule.when, known)) for rule in pack.routing.review)

@@ -1,0 +1,70 @@
+"""Reads who promised what until when, in the words in which it was promised."""
+
+from __future__ import annotations
+
+from voice_pipeline.analysts._cues import cues
+from voice_pipeline.analysts._quotes import after, asks, index_of, turn_of, without_repeats
+from voice_pipeline.analysts._reading import Reader
+from voice_pipeline.domain import Commitment
+from voice_pipeline.spoken.dates import Due, dues
+from voice_pipeline.spoken.phrases import Match
+from voice_pipeline.spoken.words import Token
+
+MOST = 6
+
+
+def commitments(reader: Reader, but: frozenset[int]) -> tuple[Commitment, ...]:
+    """Return who promised what until when."""
+    found: dict[tuple[int, str], Commitment] = {}
+    for who, phrases in (
+        ("agent", cues().promised),
+        ("customer", cues().customer_promised),
+    ):
+        for match in reader.said(phrases, "agent" if who == "agent" else "customer", but):
+            quote, inside = reader.call.sentence(match.first, match.last)
+            if asks(quote.quote) or not _is_promise(reader, match, inside):
+                continue
+            due = _due(reader, match, inside)
+            words = [word.text for word in reader.call.turn(quote.turn).words]
+            due_text = (
+                " ".join(words[inside[due.first].word : inside[due.last].word + 1]) if due else ""
+            )
+            what = " ".join(words[match.first.word : inside[-1].word + 1]).rstrip(".,;!")
+            key = (quote.turn, quote.quote)
+            if key in found and (found[key].due_text or not due):
+                continue
+            found[key] = Commitment(
+                text=f"{who.title()}: {quote.quote}",
+                evidence=(quote,),
+                who=who,
+                what=what,
+                due=due.on if due else None,
+                due_text=due_text.rstrip(".,;!"),
+            )
+    promised = sorted(found.values(), key=lambda promise: reader.call.place[turn_of(promise)])
+    return tuple(without_repeats(promised))[:MOST]
+
+
+def _is_promise(reader: Reader, match: Match, inside: list[Token]) -> bool:
+    rest = " ".join(token.text for token in after(inside, match.last)[:5])
+    texts = [token.text for token in inside]
+    if "if" in texts[: max(0, index_of(inside, match.first))][-6:]:
+        return False
+    dated = _due(reader, match, inside) is not None
+    if match.last.text not in ("will", "shall", "to", "sure"):
+        return dated or match.last.text in ("call", "letter", "refund", "replacement")
+    empty = any(
+        f"{rest} ".startswith(words.replace("_", " ") + " ") for words in cues().no_promise.split()
+    )
+    if match.first.text in ("it", "you") and not dated:
+        return any(
+            rest.startswith(verb)
+            for verb in ("receive", "get", "hear", "be refunded", "be credited")
+        )
+    return bool(rest) and not empty
+
+
+def _due(reader: Reader, match: Match, inside: list[Token]) -> Due | None:
+    points = dues(inside, reader.today)
+    start = index_of(inside, match.first)
+    return next((due for due in points if due.last >= start), points[-1] if points else None)

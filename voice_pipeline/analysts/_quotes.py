@@ -1,0 +1,85 @@
+"""Small readings of a quoted sentence: is it a question, a repeat, a redacted answer?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from voice_pipeline.domain import Claim, Commitment, Evidence
+from voice_pipeline.spoken.words import Token, vocabulary
+
+FEWEST_WORDS = 4  # fewer words are no statement but a greeting or an answer
+_IRREGULAR = vocabulary(
+    "sent put made taken written paid given set reset done spoken begun told found cut "
+    "built drawn sold bought left"
+)
+_NO_ACTION = vocabulary(
+    "noticed received needed wanted tried asked expected looked checked heard called "
+    "promised mentioned offered found told spoken left"
+)
+_ASKING = vocabulary(
+    "can could will would shall do does did is are have has what which who when where how why"
+)
+
+
+def claim_of(quote: Evidence, who: str) -> Claim:
+    return Claim(f"{who}: {quote.quote}", (quote,))
+
+
+def turn_of(claim: Claim | Commitment) -> int:
+    return claim.evidence[0].turn
+
+
+def is_plain(claim: Claim) -> bool:
+    return claim.text.partition(":")[0] in ("Caller", "Customer", "Agent")
+
+
+def asks(text: str) -> bool:
+    first = text.split(maxsplit=1)[0].lower() if text else ""
+    return text.endswith("?") or (first in _ASKING and not text.endswith("."))
+
+
+def is_redacted(inside: Sequence[Token]) -> bool:
+    """Tell whether a sentence is mostly placeholders: an answer to an identity question."""
+    hidden = sum(token.text.startswith("[") for token in inside)
+    return hidden > 0 and len(inside) - hidden < FEWEST_WORDS + 1
+
+
+def is_participle(text: str) -> bool:
+    return (text.endswith("ed") or text in _IRREGULAR) and text not in _NO_ACTION
+
+
+def after(inside: Sequence[Token], last: Token) -> list[Token]:
+    return [token for token in inside if token.word > last.word]
+
+
+def index_of(inside: Sequence[Token], token: Token) -> int:
+    return next((place for place, other in enumerate(inside) if other.word >= token.word), 0)
+
+
+def without_repeats(claims: Iterable[Any]) -> list[Any]:
+    """Drop a claim whose quote says what another one's has said already."""
+    kept: list[Any] = []
+    seen: list[tuple[str, str, frozenset[str]]] = []
+    for claim in claims:
+        label = claim.text.partition(":")[0]
+        quote = claim.evidence[0].quote
+        words = frozenset(quote.lower().split())
+        value = claim.text.partition(":")[2].partition(". ")[0].strip().lower()
+        if any(
+            (label == other and value == past)
+            or (_same_kind(label, other) and words and len(words & old) / len(words | old) > SAME)
+            for other, past, old in seen
+        ):
+            continue
+        seen.append((label, value, words))
+        kept.append(claim)
+    return kept
+
+
+SAME = 0.7  # share of words from which two quotes say the same
+
+
+def _same_kind(a: str, b: str) -> bool:
+    people = ("Caller", "Customer", "Agent")
+    return a in people and b in people
