@@ -70,3 +70,14 @@ def test_every_code_is_explained() -> None:
         for code in CODE.findall(path.read_text("utf-8"))
     }
     assert used <= listed, sorted(used - listed)
+
+
+def test_the_reference_is_current() -> None:
+    """Commands, settings and rules in the docs are those of the code."""
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "docs" / "generate.py"), "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,87 @@
+"""Writes docs/reference.md from the code: commands, settings, rules. A test fails when it is stale.
+
+python docs/generate.py [--check]
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from typer.main import get_command
+
+from voice_pipeline.adapters import KINDS, names
+from voice_pipeline.cli import app
+from voice_pipeline.config import Settings
+from voice_pipeline.policy.load import load_pack
+
+PAGE = Path(__file__).parent / "reference.md"
+
+
+def page() -> str:
+    return "\n".join([*_head(), *_commands(), *_settings(), *_adapters(), *_rules()]) + "\n"
+
+
+def _head() -> Iterator[str]:
+    yield "# Reference"
+    yield ""
+    yield "Written by `make docs` from the code; edit the code, not this page."
+
+
+def _commands() -> Iterator[str]:
+    yield "\n## Commands"
+    for name, command in _walk(get_command(app), "voice-pipeline"):
+        yield f"\n### `{name}`\n"
+        yield (command.help or "").strip()
+        if command.epilog:
+            yield f"\n{command.epilog.strip()}"
+        parameters = [p for p in command.params if p.name not in ("help", "context")]
+        if parameters:
+            yield "\n| parameter | what |\n| --- | --- |"
+        for parameter in parameters:
+            shown = ", ".join(parameter.opts) if parameter.opts[0].startswith("-") else (
+                (parameter.name or "").upper()
+            )  # fmt: skip
+            yield f"| `{shown}` | {getattr(parameter, 'help', None) or ''} |"
+
+
+def _walk(command: Any, name: str) -> Iterator[tuple[str, Any]]:
+    inside = getattr(command, "commands", None)
+    if inside is None:
+        yield name, command
+        return
+    for word, child in inside.items():
+        yield from _walk(child, f"{name} {word}")
+
+
+def _settings() -> Iterator[str]:
+    yield "\n## Settings\n"
+    yield "In a TOML file named by `--config`, or as environment variables `VOICE_PIPELINE_<NAME>`"
+    yield "(`VOICE_PIPELINE_TRANSCRIBER__USE=pocketsphinx`). Unknown keys are errors.\n"
+    yield "| setting | what |\n| --- | --- |"
+    for name, field in Settings.model_fields.items():
+        yield f"| `{name}` | {field.description} |"
+
+
+def _adapters() -> Iterator[str]:
+    yield "\n## Adapters\n"
+    yield "| kind | names |\n| --- | --- |"
+    for kind in KINDS:
+        yield f"| {kind} | {', '.join(f'`{name}`' for name in names(kind))} |"
+
+
+def _rules() -> Iterator[str]:
+    pack = load_pack()
+    yield f"\n## Escalation rules of the pack `{pack.id}` {pack.version}\n"
+    yield "| rule | category | severity | why | due |\n| --- | --- | --- | --- | --- |"
+    for rule in pack.rules:
+        due = rule.action.due or ""
+        yield f"| `{rule.id}` | {rule.category} | {rule.severity} | {rule.why} | {due} |"
+
+
+if __name__ == "__main__":
+    if "--check" in sys.argv:
+        sys.exit(0 if PAGE.read_text("utf-8") == page() else "docs/reference.md: run `make docs`")
+    PAGE.write_text(page(), "utf-8")
