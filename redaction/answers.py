@@ -57,6 +57,10 @@ def _plain(atom: Atom, lang: Language) -> bool:
     return not (lang.has("leads", atom.text) or lang.has("fillers", atom.text))
 
 
+def _number(text: str, lang: Language) -> bool:
+    return text in lang.units or text in lang.teens or text in lang.tens or text in lang.repeats
+
+
 def _neighbours(scene: Scene, lang: Language, topic: str) -> None:
     """Widen a numeric secret over misheard neighbours."""
     for span in scene.spans:
@@ -83,20 +87,24 @@ def _named_here(scene: Scene, lang: Language) -> bool:
                     at = limit
                 at += 1
             if at >= limit or atoms[at].text not in LINKS:
-                continue
-            at += 1
+                at = cue.last
+                if at >= len(atoms) or not _content(atoms[at], lang, cue.topic):
+                    continue
+                if cue.topic not in ("USERNAME", "PASSWORD") or scene.heading.asks:
+                    continue
+            else:
+                at += 1
         if scene.heading.asks and any(a.text in ("what", "what's", "your") for a in atoms[:at]):
             continue
         while at < len(atoms) and (
             lang.has("fillers", atoms[at].text)
-            or atoms[at].text
-            in ("all", "lowercase", "uppercase", "capital", "the", "my", "it's", "word")
+            or atoms[at].text in ("all", "the", "my", "it's", "word")
         ):
             at += 1
         end = at
         while end < len(atoms) and end - at < 6:
             text = atoms[end].text
-            if lang.has("common", text) and text not in ("one", "two", "for", "to") and end > at:
+            if end > at and lang.has("common", text) and not _number(text, lang):
                 break
             if end == at and (text in ("not", "wrong", "incorrect", "what", "that", "expired", "locked",
                                        "this", "don't", "in", "on", "being", "still", "too", "invalid",
@@ -110,7 +118,7 @@ def _named_here(scene: Scene, lang: Language) -> bool:
             if at <= run.first <= end + 2 and run.last > end and end > at:
                 end = run.last
         if end > at:
-            scene.add(at, end, cue.topic, 0.75, "answers", f"{cue.topic.lower()}.named",
+            scene.add(at, end, cue.topic, 0.92, "answers", f"{cue.topic.lower()}.named",
                       "what follows the name of a secret")  # fmt: skip
             found = True
     return found

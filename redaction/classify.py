@@ -60,6 +60,7 @@ SHAPES: dict[str, Shape] = {
     "EVENT": Shape(1, 8),
 }
 NO_DIGITS = frozenset({"PERSON"})
+WORDY = frozenset({"PERSON", "EMAIL", "ADDRESS"})  # a number answers them only on its own
 LOCAL = frozenset({"AMOUNT", "EVENT", REFERENCE})  # never opened by a mention elsewhere
 # weights: how much a cue is worth, before shape; tuned on tests/redaction/dev
 CUE_BEFORE, CUE_AFTER, ASKED, MENTIONED = 6.0, 3.5, 4.0, 3.0
@@ -68,6 +69,7 @@ FITS, PIECE, TOO_LONG = 2.0, 0.4, -3.0
 ENOUGH = 0.5  # weight a label needs
 CUE_REACH = 30  # atoms between a cue and its value in the same turn
 CUE_AFTER_REACH = 6
+NEAR, NEAR_LENGTH = 5.0, 5  # a bare "account" or "order" right before a number this long
 
 _UK_POSTCODE = re.compile(r"(?:[A-Z]{1,2}\d[A-Z\d]?)\d[A-Z]{2}")
 _NINO = re.compile(r"[A-Z]{2}\d{6}[A-D]")
@@ -133,12 +135,14 @@ def label_runs(scene: Scene, dates: Sequence[Date], policy: Policy, lang: Langua
         if not run.digits:
             _label_letters(scene, run, lang)
             continue
-        topic, weight, rule = _topic(scene, run, following)
+        topic, weight, rule = _topic(scene, run, following, lang)
         if not _redact(scene, run, topic, rule, policy, lang):
             if topic not in LOCAL:
                 left.append(run)
             continue
         label, score, rule = _decide(run, topic, weight, rule)
+        if label == "PHONE" and run.first and scene.atoms[run.first - 1].text == "plus":
+            run.first -= 1
         scene.add(run.first, run.last, label, score, "numbers", rule, _reason(rule), value=run.text)
         for item in scene.open:
             if item.topic == label:
@@ -147,9 +151,12 @@ def label_runs(scene: Scene, dates: Sequence[Date], policy: Policy, lang: Langua
     return left
 
 
-def _topic(scene: Scene, run: Run, following: Sequence[str]) -> tuple[str, float, str]:
+def _topic(
+    scene: Scene, run: Run, following: Sequence[str], lang: Language
+) -> tuple[str, float, str]:
     """Return the best topic for a run, its weight, and where the evidence stands."""
     best: tuple[float, str, str] = (0.0, "", "")
+    taken = {i for cue in scene.heading.cues for i in range(cue.first, cue.last)}
     for cue in scene.heading.cues:
         if cue.last <= run.first and run.first - cue.last <= CUE_REACH:
             between = sum(1 for other in scene.runs if cue.last <= other.first < run.first)
@@ -161,8 +168,18 @@ def _topic(scene: Scene, run: Run, following: Sequence[str]) -> tuple[str, float
         else:
             continue
         best = max(best, (weight + fit(cue.topic, run), cue.topic, rule))
+    for back in (run.first - 1, run.first - 2):
+        if back >= 0 and not scene.atoms[back].stop and back not in taken:
+            topic = lang.near.get(scene.atoms[back].text)
+            if topic and run.digits + run.letters >= NEAR_LENGTH:
+                best = max(best, (NEAR + fit(topic, run), topic, "cue"))
+    bare = _bare(scene, lang)
     for item in scene.open:
         if item.topic in LOCAL and not item.asked:
+            continue
+        if item.topic in WORDY and not run.letters and not bare:
+            continue
+        if item.answered >= SHAPES[item.topic].low and fit(item.topic, run) < FITS and not bare:
             continue
         age = scene.turn - item.turn
         weight = (ASKED if item.asked else MENTIONED) - AGE_COST * age
@@ -186,14 +203,14 @@ def _redact(scene: Scene, run: Run, topic: str, rule: str, policy: Policy, lang:
     if topic == REFERENCE:
         return policy.references == "redact"
     if quantity and (run.scaled or run.digits < 9):
-        return topic in ("CARD_CVV", "PIN") and rule == "asked" and run.digits in (3, 4)
+        return False
     if _shape_label(run):
         return True
     if topic:
         if run.digits >= policy.digits_with_context or run.letters:
             return not (run.digits < 2 and not run.mixed and not _bare(scene, lang))
         return _bare(scene, lang) and rule == "asked"
-    return run.digits >= policy.digits_without_context and not run.scaled
+    return run.digits >= policy.digits_without_context and (not run.scaled or run.values >= 7)
 
 
 def _bare(scene: Scene, lang: Language) -> bool:
@@ -226,7 +243,7 @@ def _shape_label(run: Run) -> str:
 def _decide(run: Run, topic: str, weight: float, rule: str) -> tuple[str, float, str]:
     if is_card(run) and topic not in ("CARD_NUMBER", "PHONE", "ACCOUNT_NUMBER"):
         return "CARD_NUMBER", 0.99, "card.checksum"
-    if topic and topic != REFERENCE and fit(topic, run) > TOO_LONG:
+    if topic and topic not in LOCAL and fit(topic, run) > TOO_LONG:
         score = min(0.99, 0.5 + weight / 16)
         return topic, score, f"{topic.lower()}.{rule}"
     if label := _shape_label(run):
@@ -245,7 +262,6 @@ def _decide(run: Run, topic: str, weight: float, rule: str) -> tuple[str, float,
 
 def _label_letters(scene: Scene, run: Run, lang: Language) -> None:
     """Decide about a run of letters alone: a spelled value, or an abbreviation."""
-    atoms = scene.atoms
     if any(cue.first < run.last and run.first < cue.last for cue in scene.heading.cues):
         return
     acronyms = lang.lists["acronyms"]
@@ -253,11 +269,10 @@ def _label_letters(scene: Scene, run: Run, lang: Language) -> None:
         topic = scene.waiting("PERSON", "EMAIL", "POSTCODE", "USERNAME", "PASSWORD", "VEHICLE_REG")
         if topic is None or not topic.asked or run.text.lower() in acronyms:
             return
-    topic_name, weight, rule = _topic(scene, run, ())
-    if topic_name == REFERENCE or (run.letters < 4 and not topic_name):
+    topic_name, _, _ = _topic(scene, run, (), lang)
+    if topic_name in LOCAL or (run.letters < 4 and not topic_name):
         return
     label = topic_name or "PERSON"
-    del atoms
     scene.add(
         run.first, run.last, label, 0.8 if topic_name else 0.5, "letters",
         f"{label.lower()}.spelled", "letters spelled one by one", value=run.text,
@@ -275,7 +290,8 @@ def _label_dates(scene: Scene, dates: Sequence[Date], policy: Policy, lang: Lang
                     topic, distance = cue.topic, gap
         if not topic and (item := scene.waiting("DOB", "CARD_EXPIRY", "SECURITY_ANSWER")):
             lone = all(d is date for d in dates)
-            if item.asked or lone:
+            fresh = item.answered < 4 or _bare_date(scene, date, lang)
+            if (item.asked or lone) and fresh:
                 topic = item.topic
         if topic in ("DOB", "CARD_EXPIRY", "SECURITY_ANSWER"):
             scene.add(
@@ -298,6 +314,14 @@ def _label_dates(scene: Scene, dates: Sequence[Date], policy: Policy, lang: Lang
             scene.add(
                 date.first, date.last, "DATE_TIME", 0.5, "dates", "date", "a date without context"
             )
+
+
+def _bare_date(scene: Scene, date: Date, lang: Language) -> bool:
+    """Whether a turn says a date and nothing else."""
+    return all(
+        date.first <= i < date.last or atom.text in lang.words["leads"]
+        for i, atom in enumerate(scene.atoms)
+    )
 
 
 def _since(atoms: Sequence[Atom], at: int) -> bool:

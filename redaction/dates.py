@@ -28,10 +28,15 @@ def find_dates(atoms: Sequence[Atom], runs: Sequence[Run], lang: Language) -> li
     """Return the dates of one turn that name a month."""
     found: list[Date] = []
     months, fillers = lang.words["months"], lang.words["fillers"]
-    ends = {run.last: run for run in runs}
-    starts = {run.first: run for run in runs}
+    plain = [run for run in runs if not run.letters]
+    ends = {run.last: run for run in plain}
+    starts = {run.first: run for run in plain}
     for at, atom in enumerate(atoms):
-        if atom.text not in months or (found and at < found[-1].last):
+        if (
+            atom.text not in months
+            or (found and at < found[-1].last)
+            or any(r.first <= at < r.last for r in runs)  # a NATO letter of a code
+        ):
             continue
         first, last = at, at + 1
         day = False
@@ -57,7 +62,7 @@ def find_dates(atoms: Sequence[Atom], runs: Sequence[Run], lang: Language) -> li
                 last, day = ahead + 2, True
             elif run := starts.get(ahead):
                 last, day = run.last, day or len(run.text) != 4
-                year = _year(run.text)
+                year = _year(run.text) if len(run.text) > 2 else None
             if last > at + 1 and year is None:
                 after = last
                 while after < len(atoms) and atoms[after].text in ("of", "in", *fillers):
@@ -67,8 +72,26 @@ def find_dates(atoms: Sequence[Atom], runs: Sequence[Run], lang: Language) -> li
                     last, year = run.last, _year(run.text)
         if atom.text in ("may", "march", "mar", "sep", "dec", "jan", "sun") and last == first + 1:
             continue
+        if day and first and atoms[first - 1].text == "the":
+            first -= 1
         found.append(Date(first, last, year, day and year is not None))
-    found.extend(_written(atoms))
+    found.extend(_numbered(atoms, runs, lang))
+    return found
+
+
+def _numbered(atoms: Sequence[Atom], runs: Sequence[Run], lang: Language) -> list[Date]:
+    """Return dates that give the month by its number: "twelfth of the first eighty two"."""
+    found = []
+    starts = {run.first: run for run in runs}
+    for at in range(len(atoms) - 3):
+        if atoms[at].text not in lang.ordinals or atoms[at + 1].text != "of":
+            continue
+        month = at + 3 if atoms[at + 2].text == "the" else at + 2
+        if month + 1 >= len(atoms) or atoms[month].text not in lang.ordinals:
+            continue
+        run = starts.get(month + 1)
+        if run is not None and run.digits in (2, 4):
+            found.append(Date(at, run.last, _year(run.text), True))
     return found
 
 
@@ -101,7 +124,7 @@ def _year(text: str) -> int | None:
     return None
 
 
-def _written(atoms: Sequence[Atom]) -> list[Date]:
+def written_dates(atoms: Sequence[Atom]) -> list[Date]:
     """Return dates of digits in one written word: 12/04/1985, 1985-04-12."""
     found = []
     at = 0

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from redaction.language import Language, Phrases
-from redaction.tokens import WORD, Atom
+from redaction.tokens import Atom
 
 MAX_AGE = 7  # turns a question stays open; research on 60 multi-turn calls
 ANSWERED_AGE = 3  # turns an answered question waits for pieces and read-backs
@@ -49,15 +49,20 @@ class Heading:
 
 def match(atoms: Sequence[Atom], at: int, table: Phrases) -> tuple[int, str] | None:
     """Return (end, tag) of the longest phrase that begins at `at`."""
-    candidates = table.get(atoms[at].text)
+    first = atoms[at].text
+    candidates = table.get(first) or table.get(first.removesuffix("'s"))
     if candidates is None:
         return None
     n = len(atoms)
     for words, tag in candidates:
         end = at + len(words)
-        if end <= n and all(atoms[at + k].text == words[k] for k in range(1, len(words))):
+        if end <= n and all(_same(atoms[at + k].text, words[k]) for k in range(1, len(words))):
             return end, tag
     return None
+
+
+def _same(text: str, word: str) -> bool:
+    return text == word or text.removesuffix("'s") == word
 
 
 def find_all(atoms: Sequence[Atom], table: Phrases) -> list[tuple[int, int]]:
@@ -82,9 +87,7 @@ def head(atoms: Sequence[Atom], lang: Language) -> Heading:
     until = 0
     for at, atom in enumerate(atoms):
         text = atom.text
-        if atom.stop and atom.kind == WORD and not asks:
-            asks = False
-        if at >= until and text in topics:
+        if at >= until and (text in topics or text.endswith("'s")):
             hit = match(atoms, at, topics)
             if hit is not None:
                 cues.append(Cue(at, hit[0], hit[1]))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from redaction.language import Language
+from redaction.numbers import Run
 from redaction.scene import Scene
 from redaction.tokens import DIGITS, EMAIL, IP, URL, WORD, Atom
 
@@ -56,7 +57,7 @@ def _spoken(scene: Scene, lang: Language) -> None:
         else:
             continue
         if sign is not None:
-            first = _local(atoms, sign, lang)
+            first = _local(atoms, sign, lang, scene.runs)
             if first < sign:
                 scene.add(first, last, "EMAIL", 0.95, "internet", "email.spoken",
                           "an e-mail address as spoken")  # fmt: skip
@@ -64,7 +65,7 @@ def _spoken(scene: Scene, lang: Language) -> None:
                 continue
         host = _host(atoms, at, lang)
         if lang.has("hosts", atoms[host].text):
-            first = _local(atoms, host, lang)
+            first = _local(atoms, host, lang, scene.runs)
             scene.add(first, last, "EMAIL", 0.7, "internet", "email.no_at",
                       "an e-mail host without its at sign")  # fmt: skip
         else:
@@ -88,17 +89,24 @@ def _at_sign(atoms: Sequence[Atom], dot: int, lang: Language) -> int | None:
     return None
 
 
-def _local(atoms: Sequence[Atom], sign: int, lang: Language) -> int:
+def _local(atoms: Sequence[Atom], sign: int, lang: Language, runs: Sequence[Run]) -> int:
     """Return the first atom of the local part that ends at `sign`."""
     first = sign
     if first and atoms[first - 1].text == "sign":
         first -= 1
     back = first - 1
+    spelled_at = {
+        i: run.first for run in runs if run.letters for i in range(run.first, run.last)
+    }  # "r as in romeo" is one piece
     while back >= 0 and sign - back <= MAX_LOCAL:
         atom = atoms[back]
         text = atom.text
         if atom.stop:
             break
+        if back in spelled_at:
+            first = spelled_at[back]
+            back = first - 1
+            continue
         joined = back + 1 < sign and lang.has("email_marks", atoms[back + 1].text)
         if (
             atom.kind == DIGITS
@@ -114,7 +122,11 @@ def _local(atoms: Sequence[Atom], sign: int, lang: Language) -> int:
             first = back
         elif lang.has("leads", text) or lang.has("common", text):
             spelled = text in ("as", "in", "for", "like", "a", "i", "capital", "all", "then", "and")
-            if (joined and back >= 1) or (spelled and back and len(atoms[back - 1].text) == 1) or (back + 1 == sign and not lang.has("leads", text)):
+            if (
+                (joined and back >= 1)
+                or (spelled and back and len(atoms[back - 1].text) == 1)
+                or (back + 1 == sign and not lang.has("leads", text))
+            ):
                 first = back
             else:
                 break
@@ -126,11 +138,21 @@ def _local(atoms: Sequence[Atom], sign: int, lang: Language) -> int:
 
 def _host(atoms: Sequence[Atom], dot: int, lang: Language) -> int:
     """Return the first atom of a spoken host name that ends at `dot`."""
+    for back in range(dot - 1, max(-1, dot - 12), -1):  # "w w w dot janet bakes cakes dot com"
+        text = atoms[back].text
+        if text == "www" or (
+            text == "w" and back > 1 and atoms[back - 1].text == atoms[back - 2].text == "w"
+        ):
+            return back if text == "www" else back - 2
     first = dot - 1 if dot else dot
     back = first - 1
     while back >= 0 and dot - back <= MAX_DOMAIN and not atoms[back].stop:
         text = atoms[back].text
-        if text in DOTS or (len(text) == 1 and text not in ("a", "i")) or atoms[back + 1].text in DOTS:
+        if (
+            text in DOTS
+            or (len(text) == 1 and text not in ("a", "i"))
+            or atoms[back + 1].text in DOTS
+        ):
             first = back
         else:
             break
@@ -158,3 +180,27 @@ def _spoken_ip(scene: Scene) -> None:
         ) and not any(run.letters for run in four):
             scene.add(four[0].first, four[-1].last, "IP_ADDRESS", 0.9, "internet", "ip.spoken",
                       "four numbers with dots between them")  # fmt: skip
+
+
+def answer_email(scene: Scene, lang: Language) -> None:
+    """Take a piece of an e-mail address that is given over several turns."""
+    atoms = scene.atoms
+    if scene.heading.asks or scene.heading.stalls or len(atoms) > MAX_LOCAL:
+        return
+    marked = any(
+        atom.kind == WORD
+        and (atom.text in DOTS or atom.text in ("at", "@", "underscore"))
+        or lang.has("hosts", atom.text)
+        for atom in atoms
+    )
+    spelled = any(run.letters >= 2 for run in scene.runs)
+    if not marked and not spelled:
+        return
+    first, last = 0, len(atoms)
+    while first < last and lang.has("leads", atoms[first].text) and len(atoms[first].text) > 1:
+        first += 1
+    while last > first and lang.has("leads", atoms[last - 1].text) and atoms[last - 1].text != "at":
+        last -= 1
+    if first < last:
+        scene.add(first, last, "EMAIL", 0.75, "internet", "email.asked",
+                  "a piece of an e-mail address that was asked for")  # fmt: skip

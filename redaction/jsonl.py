@@ -127,9 +127,12 @@ def trim(text: str, start: int, end: int) -> tuple[int, int]:
     ):
         a += 1
     while b > a + 1:
-        if text[b - 1] in _RIGHT or (text[b - 1] in ")]}" and not any(
-            left in text[a : b - 1] for left, right in _PAIRS.items() if right == text[b - 1]
-        )):
+        if text[b - 1] in _RIGHT or (
+            text[b - 1] in ")]}"
+            and not any(
+                left in text[a : b - 1] for left, right in _PAIRS.items() if right == text[b - 1]
+            )
+        ):
             b -= 1
         elif text[b - 2 : b] in ("'s", "’s") and b - 2 > a:
             b -= 2

@@ -34,6 +34,7 @@ class Language:
     words: Mapping[str, frozenset[str]]  # name of a word list -> its words
     lists: Mapping[str, Phrases]  # name of a phrase list -> its phrases
     topics: Phrases  # phrases that open a topic, tagged with its label
+    near: Mapping[str, str]  # word right before a number -> its topic
 
     def has(self, name: str, word: str) -> bool:
         return word in self.words[name]
@@ -92,7 +93,7 @@ def load_language(code: str) -> Language:
         path.read_text("utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     )
     numbers, names, street = raw["numbers"], raw["names"], raw["street"]
-    spaced = {
+    spaced: dict[str, str] = {
         key: raw[key]
         for key in ("joiners", "corrections", "fillers", "units_after", "units_before", "money",
                     "months", "days", "leads", "common")
@@ -126,6 +127,7 @@ def load_language(code: str) -> Language:
         "stalls": raw["stalls"],
         "name_leads": names["leads"],
         "name_strong_leads": names["strong_leads"],
+        "name_medium_leads": names["medium_leads"],
         "greetings": names["greetings"],
         "closings": names["closings"],
         "agent_openings": names["agent_openings"],
@@ -143,4 +145,5 @@ def load_language(code: str) -> Language:
         words={name: frozenset(text.split()) for name, text in spaced.items()},
         lists={name: phrases([(text, name)]) for name, text in listed.items()},
         topics=phrases((text, label) for label, text in raw["topics"].items()),
+        near={word: label for label, text in raw["near"].items() for word in text.split()},
     )

@@ -14,6 +14,7 @@ from redaction.scene import Scene
 from redaction.tokens import WORD, Atom
 
 MAX_NAME = 4  # words of one name
+GREETING = frozenset({"hi", "hello", "thanks", "you", "hey", "okay", "mr", "mrs", "ms", "miss"})
 PARTICLES = frozenset({"de", "la", "van", "von", "der", "den", "bin", "al", "el", "da", "di", "du",
                        "o", "mc", "mac", "st", "del", "dos", "ter", "le", "y"})  # fmt: skip
 
@@ -28,7 +29,7 @@ def _name_word(atom: Atom, lang: Language, strong: bool) -> bool:
     if text in lang.units or text in lang.teens or text in lang.tens:
         return False
     if lang.has("word_names", text):
-        return strong
+        return strong or atom.capital
     if lang.has("common", text) or lang.has("leads", text) or lang.has("fillers", text):
         return False
     return strong or atom.capital or not text.endswith(("ing", "ed", "ly"))
@@ -87,10 +88,19 @@ def label_names(scene: Scene, lang: Language, listed: bool) -> None:
             "the",
         ):
             at += 1
-        weak_lead = not strong
+        medium = match(atoms, first, lang.lists["name_medium_leads"]) is not None
         stop = _extent(atoms, at, lang, strong)
-        if stop > at and weak_lead and not _convincing(atoms, at, stop, lang):
+        if not strong and stop == at and at + 1 < n and medium and _speaks(atoms, at, lang):
+            stop = at + 1  # "this is mark from accounts"
+        elif (
+            stop > at
+            and not strong
+            and not _convincing(atoms, at, stop, lang)
+            and not (medium and _unlike_verb(atoms[at].text))
+        ):
             continue
+        elif stop > at and not strong:
+            stop = _shorten(atoms, at, stop, lang)
         if stop > at:
             _add(
                 scene,
@@ -109,11 +119,19 @@ def label_names(scene: Scene, lang: Language, listed: bool) -> None:
             and not atom.text.startswith(("sir", "mad", "ma'"))
         ):
             stop = _extent(atoms, at + 1, lang, True)
-            if stop > at + 1 and atom.text in ("miss", "doctor", "professor", "reverend"):
-                if not _convincing(atoms, at + 1, stop, lang) and not atoms[at + 1].capital:
-                    continue
+            if (
+                stop > at + 1
+                and atom.text in ("miss", "doctor", "professor", "reverend")
+                and not _convincing(atoms, at + 1, stop, lang)
+                and not _unlike_verb(atoms[at + 1].text)
+            ):
+                continue
             if stop > at + 1:
-                _add(scene, at + 1, min(stop, at + 4), 0.85, "name.title", "a name behind a title")
+                _add(scene, at, min(stop, at + 4), 0.85, "name.title", "a name behind a title")
+        elif atom.text in ("name", "surname") and atom.comma and at + 1 < n:
+            stop = _extent(atoms, at + 1, lang, True)
+            if stop > at + 1 and not atoms[at].stop:
+                _add(scene, at + 1, stop, 0.85, "name.field", "a name in a form field")
         elif atom.text in ("i'm", "im", "it's", "its", "is") and at + 1 < n:
             stop = _extent(atoms, at + 1, lang, False)
             if stop > at + 1 and _listed(atoms[at + 1], lang):
@@ -140,6 +158,27 @@ def label_names(scene: Scene, lang: Language, listed: bool) -> None:
             _add(scene, back, first, 0.7, "name.speaking", "a name before 'speaking' or 'here'")
     if listed:
         _from_lists(scene, lang)
+
+
+def _unlike_verb(text: str) -> bool:
+    return len(text) > 2 and not text.endswith(("s", "ed", "ing", "ly", "n't", "'ve", "'d", "'ll"))
+
+
+def _speaks(atoms: Sequence[Atom], at: int, lang: Language) -> bool:
+    """Whether a name that is a word stands in "this is mark from accounts"."""
+    return lang.has("word_names", atoms[at].text) and atoms[at + 1].text in (
+        "from", "here", "speaking", "calling", "and", "again", "at", "with",
+    )  # fmt: skip
+
+
+def _shorten(atoms: Sequence[Atom], first: int, last: int, lang: Language) -> int:
+    """Cut words from the end of a doubtful name that look like verbs."""
+    while last > first + 1 and not (
+        atoms[last - 1].capital or _listed(atoms[last - 1], lang)
+        or (last == first + 2 and _unlike_verb(atoms[last - 1].text))
+    ):  # fmt: skip
+        last -= 1
+    return last
 
 
 def _listed(atom: Atom, lang: Language) -> bool:
@@ -218,7 +257,7 @@ def follow(scenes: Sequence[Scene], lang: Language) -> None:
     known: set[str] = set()
     for scene in scenes:
         for span in scene.spans:
-            if span.label != "PERSON":
+            if span.label != "PERSON" or span.score < 0.6:
                 continue
             if span.detector == "letters":
                 known.add(span.value.lower())
@@ -227,16 +266,22 @@ def follow(scenes: Sequence[Scene], lang: Language) -> None:
                 atom.text for atom in scene.atoms[span.first : span.last] if atom.kind == WORD
             )
     common, word_names = lang.words["common"], lang.words["word_names"]
+    wordlike = known & word_names
     known = {
         name for name in known
         if len(name) > 2 and name not in common and name not in word_names
         and name not in PARTICLES and name not in lang.words["leads"]
         and name not in lang.units and name not in lang.tens and name not in lang.teens
     }  # fmt: skip
-    if not known:
+    if not known and not wordlike:
         return
     for scene in scenes:
         for at, atom in enumerate(scene.atoms):
             text = atom.text.removesuffix("'s")
+            if text in wordlike and at and scene.atoms[at - 1].text in GREETING:
+                after = scene.atoms[at + 1].text if at + 1 < len(scene.atoms) else ""
+                if after not in ("i", "the", "we", "you") and not scene.taken(at, at + 1):
+                    _add(scene, at, at + 1, 0.7, "name.followed", "a name found before, greeted")
+                continue
             if text in known and not scene.taken(at, at + 1):
                 _add(scene, at, at + 1, 0.7, "name.followed", "a name found elsewhere in the call")

@@ -13,6 +13,7 @@ from redaction.language import Language
 from redaction.tokens import AMOUNT, DIGITS, IP, ORDINAL, TIME, WORD, Atom
 
 MAX_GAP = 4  # words of hesitation or correction inside one number ("no sorry it's")
+MAX_CODE = 5  # letters written together beside digits ("QQ 12 34 56 C", "MORGA657054")
 MAX_READINGS = 4  # groupings kept per run
 CORRECTION = frozenset({"no", "sorry", "wait", "actually", "mean", "correction", "scratch", "oops"})
 
@@ -87,6 +88,8 @@ def _letter(atoms: Sequence[Atom], at: int, lang: Language) -> _Element | None:
     single = text if len(text) == 1 and text.isalpha() else ""
     if not single and lang.has("letter_sounds", text):
         single = "z"
+    if not single and len(text) <= MAX_CODE and _code(atoms, at, lang):
+        return _Element(at, at + 1, text.upper(), True, True)
     if not single:
         if lang.has("nato", text):
             return _Element(at, at + 1, text[0].upper(), True, False)
@@ -104,9 +107,15 @@ def _letter(atoms: Sequence[Atom], at: int, lang: Language) -> _Element | None:
     return _Element(at, at + 1, single.upper(), True, not lang.has("weak_letters", single))
 
 
-def scan(atoms: Sequence[Atom], lang: Language) -> list[Run]:
-    """Return the runs of one turn, left to right, not overlapping."""
-    elements = _elements(atoms, lang)
+def scan(atoms: Sequence[Atom], lang: Language, barred: frozenset[int] = frozenset()) -> list[Run]:
+    """Return the runs of one turn, left to right, not overlapping.
+
+    Args:
+        atoms: the turn.
+        lang: the language pack.
+        barred: atoms that are spoken for: words of a cue ("the three digits"), written dates.
+    """
+    elements = _elements(atoms, lang, barred)
     runs: list[Run] = []
     group: list[_Element] = []
     for element in elements:
@@ -119,11 +128,17 @@ def scan(atoms: Sequence[Atom], lang: Language) -> list[Run]:
     return runs
 
 
-def _elements(atoms: Sequence[Atom], lang: Language) -> list[_Element]:
+def _elements(atoms: Sequence[Atom], lang: Language, barred: frozenset[int]) -> list[_Element]:
     found: list[_Element] = []
     at, n = 0, len(atoms)
     while at < n:
-        element = _number(atoms, at, lang) or _letter(atoms, at, lang)
+        if at in barred:
+            at += 1
+            continue
+        if atoms[at].text == "o" and _spelled(atoms, at, lang):
+            element: _Element | None = _Element(at, at + 1, "O", True, True)
+        else:
+            element = _number(atoms, at, lang) or _letter(atoms, at, lang)
         if element is None:
             value = lang.homophones.get(atoms[at].text)
             if value is not None and _between(atoms, at, lang):
@@ -134,6 +149,24 @@ def _elements(atoms: Sequence[Atom], lang: Language) -> list[_Element]:
         found.append(element)
         at = element.last
     return found
+
+
+def _code(atoms: Sequence[Atom], at: int, lang: Language) -> bool:
+    """Whether letters written together belong to the digits beside them."""
+    text = atoms[at].text
+    if lang.has("common", text) or lang.has("units_after", text) or lang.has("months", text):
+        return False
+    glued = atoms[at].glued or (at + 1 < len(atoms) and atoms[at + 1].glued)
+    beside = [atoms[i] for i in (at - 1, at + 1) if 0 <= i < len(atoms)]
+    return (glued or atoms[at].upper) and any(atom.kind == DIGITS for atom in beside)
+
+
+def _spelled(atoms: Sequence[Atom], at: int, lang: Language) -> bool:
+    """Whether an "o" stands between letters and is one of them, not a zero."""
+    beside = [atoms[i] for i in (at - 1, at + 1) if 0 <= i < len(atoms)]
+    return not any(_solid(atoms, i, lang) for i in (at - 1, at + 1)) and any(
+        len(atom.text) == 1 and atom.text.isalpha() and atom.text != "o" for atom in beside
+    )
 
 
 def _solid(atoms: Sequence[Atom], at: int, lang: Language) -> bool:
@@ -233,10 +266,12 @@ def _keeps(atoms: Sequence[Atom], group: list[_Element], edge: int) -> bool:
     if touching > 0:
         return False
     if element.letter:
-        if len(text) > 1:  # a NATO word beside another letter or digit
-            return len(group) > 2 or inner.letter
+        if len(text) > 1:  # a NATO word beside another letter
+            return inner.letter
+        sure = sum(1 for e in group if e.letter and e.strong)
         return (
-            (inner.letter and inner.strong and len(group) > 2)
+            (inner.letter and len(group) > 2 and (inner.strong or sure >= 2))
+            or (sure >= 2 and len(group) > 3)
             or atoms[element.first].glued
             or (edge == 0 and atoms[inner.first].glued)
         )
@@ -283,7 +318,7 @@ def is_quantity(atoms: Sequence[Atom], run: Run, lang: Language) -> bool:
     if after and atoms[run.last].kind in (AMOUNT, TIME):
         return False
     before = atoms[run.first - 1].text if run.first else ""
-    return run.digits <= 4 and run.values <= 3 and before in lang.words["units_before"]
+    return run.digits <= 4 and run.values <= 2 and before in lang.words["units_before"]
 
 
 def has_number(atoms: Sequence[Atom], lang: Language) -> bool:

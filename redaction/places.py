@@ -14,6 +14,9 @@ from redaction.tokens import DIGITS, WORD, Atom
 MAX_NAME = 4  # words of a street name
 MAX_TAIL = 16  # atoms after the street: flat, town, state, zip
 MAX_CITY = 3
+STREET_NAMES = frozenset({"church", "station", "school", "mill", "high", "main", "spring", "market",
+                          "water", "old", "new", "center", "lake", "river", "king's", "queen's",
+                          "long", "green", "park", "bridge", "college"})  # fmt: skip
 LINKS = frozenset({"in", "and", "at", "the", "comma", "of", "on", "um", "uh", "that's", "it's"})
 
 
@@ -47,12 +50,16 @@ def _house(scene: Scene, street: int, lang: Language, asked: bool) -> int | None
     ends = {run.last: run for run in scene.runs if run.digits}
     back = street
     names = 0
+    numbered: int | None = None
     while back > 0 and names <= MAX_NAME:
         run = ends.get(back)
         if run is not None and back <= street:
-            first = run.first
-            if names or run.digits:
-                return _unit_before(scene, first, lang)
+            if back < len(atoms) and atoms[back].text in lang.ordinals and run.values == 1:
+                back, numbered = run.first, run.first  # "west forty second street"
+                continue
+            if names or not weak:
+                return _unit_before(scene, run.first, lang)
+            return None
         previous = atoms[back - 1]
         if previous.stop and back != street:
             break
@@ -60,11 +67,13 @@ def _house(scene: Scene, street: int, lang: Language, asked: bool) -> int | None
         if previous.text in lang.ordinals or lang.has("directions", text):
             back -= 1
             continue
-        if (lang.has("common", text) and not lang.has("word_names", text)
-                and not previous.capital and text not in ("church", "station", "school", "mill", "high", "main", "spring", "market", "water", "old", "new", "center", "first", "second", "lake", "river", "north", "south")) or text in LINKS:  # fmt: skip
+        ordinary = lang.has("common", text) and not lang.has("word_names", text)
+        if text in LINKS or (ordinary and not previous.capital and text not in STREET_NAMES):
             break
         names += 1
         back -= 1
+    if numbered is not None:
+        return numbered
     if asked and names and not weak:
         return back
     if (
@@ -207,8 +216,9 @@ def _unit_numbers(scene: Scene, lang: Language, asked: bool) -> None:
                 first -= 1
                 if first and atoms[first].text in ("o", "office"):
                     first -= 1
+            last = _tail(scene, run.last, lang) if before == "box" or asked else run.last
             if not scene.taken(first, run.last) or asked:
-                scene.add(first, run.last, "ADDRESS", 0.6, "places", "address.unit",
+                scene.add(first, last, "ADDRESS", 0.6, "places", "address.unit",
                           "a flat, apartment or box number")  # fmt: skip
 
 

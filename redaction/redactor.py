@@ -7,18 +7,18 @@ Refuses nothing a transcript may hold; cost is linear in its words.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import Any
 
 from redaction import answers, classify, dates, internet, names, places
-from redaction.dialogue import Cue, Dialogue, Heading, find_all, head
-from redaction.labels import REFERENCE
+from redaction.dialogue import Dialogue, find_all, head
 from redaction.language import load_language
 from redaction.numbers import scan
 from redaction.policy import Policy
 from redaction.records import Finding, Turn
 from redaction.scene import Scene, Span
-from redaction.tokens import WORD, atoms_of, normalise
+from redaction.tokens import Pieces, atoms_of, normalise
 
 ECHO = 4  # digits that must be equal for a later run to be the same value again
 LOOK_AHEAD = 2  # turns in which a number may still be called by its kind
@@ -63,12 +63,13 @@ class Redactor:
             names.follow(scenes, self._lang)
         self._others(scenes, turns)
         findings: list[Finding] = []
+        own = self._own_names(scenes)
         for scene in scenes:
-            findings.extend(self._merge(scene, turns[scene.turn]))
+            findings.extend(self._merge(scene, turns[scene.turn], own))
         return tuple(findings)
 
     def _scenes(self, turns: Sequence[Turn]) -> list[Scene]:
-        seen: dict[str, list[tuple[str, str, bool, bool]]] = {}
+        seen: Pieces = {}
         opening = self._lang.lists["agent_openings"]
         guessed = ""
         scenes = []
@@ -80,10 +81,13 @@ class Redactor:
                 if not guessed and index < 6 and find_all(atoms, opening):
                     guessed = turn.speaker
                 agent = bool(guessed) and turn.speaker == guessed
-            scenes.append(
-                Scene(index, turn.speaker, agent, atoms, scan(atoms, self._lang),
-                      head(atoms, self._lang))
-            )  # fmt: skip
+            heading = head(atoms, self._lang)
+            barred = {i for cue in heading.cues for i in range(cue.first, cue.last)}
+            barred.update(
+                i for date in dates.written_dates(atoms) for i in range(date.first, date.last)
+            )
+            runs = scan(atoms, self._lang, frozenset(barred))
+            scenes.append(Scene(index, turn.speaker, agent, atoms, runs, heading))
         return scenes
 
     def _listen(self, scenes: Sequence[Scene]) -> list[tuple[Scene, Any]]:
@@ -100,6 +104,14 @@ class Redactor:
                 for cue in later.heading.cues
             ]
             internet.label_internet(scene, lang)
+            email = scene.waiting("EMAIL")
+            if (
+                email is not None
+                and email.asked
+                and email.speaker != scene.speaker
+                and not any(span.label == "EMAIL" for span in scene.spans)
+            ):
+                internet.answer_email(scene, lang)
             address = scene.waiting("ADDRESS")
             here = any(cue.topic == "ADDRESS" for cue in scene.heading.cues)
             places.label_places(scene, lang, here or (address is not None and address.asked))
@@ -109,6 +121,7 @@ class Redactor:
             if address is not None and any(span.label == "ADDRESS" for span in scene.spans):
                 address.answered += 8
             found = dates.find_dates(scene.atoms, scene.runs, lang)
+            found += dates.written_dates(scene.atoms)
             left += [
                 (scene, run) for run in classify.label_runs(scene, found, policy, lang, following)
             ]
@@ -168,9 +181,10 @@ class Redactor:
                         for hit in pattern.finditer(text)
                     )
             for start, end, label, score, rule in found[index]:
-                words = [i for i, (a, b) in enumerate(starts[index]) if a < end and start < b]
-                if words:
-                    self._add_words(scenes[index], words[0], words[-1], label, score, rule)
+                first = bisect_right(starts[index], start, key=lambda place: place[1])
+                last = bisect_left(starts[index], end, key=lambda place: place[0]) - 1
+                if first <= last:
+                    self._add_words(scenes[index], first, last, label, score, rule)
 
     def _add_words(
         self, scene: Scene, first: int, last: int, label: str, score: float, rule: str
@@ -181,15 +195,30 @@ class Redactor:
             scene.add(inside[0], inside[-1] + 1, label, score, detector, rule,
                       "a written form with a fixed pattern")  # fmt: skip
 
-    def _merge(self, scene: Scene, turn: Turn) -> list[Finding]:
+    def _own_names(self, scenes: Sequence[Scene]) -> set[str]:
+        """Cut the agent's own first name out of the findings; return it."""
+        if self.policy.agent_first_name != "keep":
+            return set()
+        own: set[str] = set()
+        for scene in scenes:
+            if scene.agent:
+                for span in list(scene.spans):
+                    if name := _own_name(scene, span):
+                        own.add(name)
+        return own
+
+    def _merge(self, scene: Scene, turn: Turn, own: set[str]) -> list[Finding]:
         policy = self.policy
         spans = [
             span for span in scene.spans
             if span.score >= policy.threshold and policy.on(span.rule) and span.first < span.last
             and (policy.action(span.label) != "keep")
         ]  # fmt: skip
-        if policy.agent_first_name == "keep" and scene.agent:
-            spans = [cut for span in spans for cut in _keep_own(scene, span)]
+        spans = [
+            span for span in spans
+            if not (span.label == "PERSON" and span.last == span.first + 1
+                    and scene.atoms[span.first].text.removesuffix("'s") in own)
+        ]  # fmt: skip
         places_: list[tuple[int, int, Span]] = sorted(
             ((scene.atoms[s.first].word, scene.atoms[s.last - 1].word + 1, s) for s in spans),
             key=lambda item: (item[0], -item[1]),
@@ -205,19 +234,20 @@ class Redactor:
         return [_finding(scene.turn, first, last, span, turn) for first, last, span in merged]
 
 
-def _keep_own(scene: Scene, span: Span) -> list[Span]:
-    """Keep the agent's own first name where he gives it; what follows it goes."""
+def _own_name(scene: Scene, span: Span) -> str:
+    """Return the first name that an agent gives as his own, and leave the rest in the span."""
     if span.label != "PERSON" or span.rule not in ("name.lead", "name.is", "name.speaking"):
-        return [span]
+        return ""
     before = [atom.text for atom in scene.atoms[max(0, span.first - 3) : span.first]]
-    own = "my" in before or "i'm" in before or "this" in before or "speaking" in before
     after = scene.atoms[span.last].text if span.last < len(scene.atoms) else ""
-    if not own and after not in ("speaking", "here"):
-        return [span]
-    if span.last - span.first == 1:
-        return []
-    span.first += 1
-    return [span]
+    if "my" in before and "name" not in before and "name's" not in before:
+        return ""
+    if not {"my", "i'm", "this", "am"} & set(before) and after not in ("speaking", "here"):
+        return ""
+    name = scene.atoms[span.first].text
+    if span.last - span.first > 1:
+        span.first += 1
+    return name
 
 
 def _finding(turn: int, first: int, last: int, span: Span, said: Turn) -> Finding:
@@ -230,6 +260,3 @@ def _finding(turn: int, first: int, last: int, span: Span, said: Turn) -> Findin
         span.label, turn, first, last, round(span.score, 3), span.detector, span.rule, span.reason,
         start, end, span.group,
     )  # fmt: skip
-
-
-__all__ = ["REFERENCE", "WORD", "Cue", "Heading", "Redactor"]

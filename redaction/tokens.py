@@ -35,6 +35,8 @@ _PIECE = re.compile(
     """,
     re.VERBOSE,
 )
+Pieces = dict[str, list[tuple[str, str, bool, str]]]  # word -> text, kind, glued, capitals
+
 _SPLIT = re.compile(r"\S+")
 _SOFT = re.compile(r"(?<=\D)[:;=,|<>\"](?=\S)|[;=|<>\"](?=\S)|(?<=[^\s\d/]),(?=\S)")
 
@@ -50,6 +52,7 @@ class Atom:
     capital: bool  # written with a capital first letter
     stop: bool  # the word ends a sentence behind this atom
     comma: bool = False  # a comma, dash or colon follows
+    upper: bool = False  # written in capitals, two letters or more
 
 
 def tokenize(text: str) -> list[tuple[str, int, int]]:
@@ -104,9 +107,7 @@ def normalise(text: str) -> str:
     return "".join(kept)
 
 
-def atoms_of(
-    words: Sequence[Word], seen: dict[str, list[tuple[str, str, bool, bool]]]
-) -> list[Atom]:
+def atoms_of(words: Sequence[Word], seen: Pieces) -> list[Atom]:
     """Return the atoms of one turn.
 
     Args:
@@ -120,7 +121,9 @@ def atoms_of(
         if pieces is None:
             pieces = seen[raw] = _pieces(raw)
         for text, kind, glued, capital in pieces:
-            atoms.append(Atom(text, kind, index, glued, capital, False))
+            atoms.append(
+                Atom(text, kind, index, glued, capital != "", False, False, capital == "A")
+            )
         if pieces:
             end = raw[-1]
             if end in ".?!":
@@ -130,7 +133,7 @@ def atoms_of(
     return atoms
 
 
-def _pieces(raw: str) -> list[tuple[str, str, bool, bool]]:
+def _pieces(raw: str) -> list[tuple[str, str, bool, str]]:
     text = normalise(raw)
     lowered = text.lower()
     if len(lowered) != len(text):  # a letter whose lower case is longer: capitals are lost
@@ -141,8 +144,10 @@ def _pieces(raw: str) -> list[tuple[str, str, bool, bool]]:
         start = match.start()
         piece = match.group()
         kind = str(match.lastgroup)
-        if kind == EMAIL or kind == URL:
+        if kind in (EMAIL, URL):
             piece = piece.rstrip(".")
-        found.append((piece, kind, start == last, text[start].isupper()))
+        shout = match.end() - start > 1 and text[start : match.end()].isupper()
+        capital = "A" if shout else "a" if text[start].isupper() else ""
+        found.append((piece, kind, start == last, capital))
         last = match.end()
     return found
