@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from io import SEEK_CUR, SEEK_END, SEEK_SET
+from io import SEEK_END, SEEK_SET
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from voice_pipeline.audio.convert import Resampler, to_s16
+from voice_pipeline.audio.header import promised
 from voice_pipeline.domain import Warning
 from voice_pipeline.errors import BadInput
 
@@ -31,11 +32,6 @@ BLOCK = 32768  # samples: frames are gathered to blocks of at least this many
 # encoder padding and rounded durations stay below (AAC pads up to 2 x 1024 samples).
 MISSING_SECONDS = 0.15
 MISSING_SHARE = 0.01
-# A RIFF or AU length field of 2 GiB and more is what writers leave that could not seek back.
-UNSEEKABLE_BYTES = 2**31 - 2**16
-MOST_CHUNKS = 64  # RIFF chunks looked at before the data chunk must have come
-# Formats without a length field of their own: their duration is a guess from the bit rate.
-GUESSED_DURATION = frozenset({"mp3", "aac", "amr", "amrnb", "amrwb", "ac3", "eac3", "ogg"})
 # First bytes of audio containers: a file that starts so and does not open is damaged audio,
 # any other file is no audio.
 MAGIC = (b"RIFF", b"RF64", b"FORM", b".snd", b"caff", b"fLaC", b"ID3", b"OggS", b"#!AMR",
@@ -69,7 +65,7 @@ class Decoder:
         self._wide: int = int(self._stream.channels)  # channels in the file
         self.channels: int = min(self._wide, MOST_CHANNELS)
         self.codec: str = str(context.name)
-        self.promised: float | None = _promised(self._container, self._stream, file)
+        self.promised: float | None = promised(self._container, self._stream, file)
         self.samples = 0  # decoded so far, per channel
         self.failed = 0  # packets that did not decode, not counting a cut end
         self.cut = False  # the stream ended inside a packet
@@ -207,7 +203,7 @@ def probe(file: BinaryIO) -> Probe:
             codec=str(stream.codec_context.name),
             rate=int(stream.rate),
             channels=min(int(stream.channels), MOST_CHANNELS),
-            duration=_promised(container, stream, file),
+            duration=promised(container, stream, file),
         )
 
 
@@ -294,64 +290,3 @@ def _open(file: BinaryIO) -> tuple[Any, Any]:
             code="damaged_audio",
         )
     return container, stream
-
-
-def _promised(container: Any, stream: Any, file: BinaryIO) -> float | None:
-    """Return the duration that the file states in so many words, in seconds."""
-    names = set(str(container.format.name).split(","))
-    if "wav" in names:  # libavformat trusts the file's size here, not the header
-        stated = _riff_promise(file)
-        if stated is not None:
-            return stated or None
-    if names & GUESSED_DURATION and not ("mp3" in names and _counts_frames(file)):
-        return None
-    if stream.duration is not None and stream.time_base is not None:
-        return float(stream.duration * stream.time_base)
-    if container.duration is not None and len(container.streams) == 1:
-        return float(container.duration) / 1_000_000
-    return None
-
-
-def _riff_promise(file: BinaryIO) -> float | None:
-    """Return the seconds that a RIFF header says its data chunk holds.
-
-    0 where the writer could not seek back to fill the length in, None where the header does not
-    say how long a byte lasts.
-    """
-    here = file.tell()
-    file.seek(12)
-    byte_rate = 0
-    promise: float | None = None
-    for _ in range(MOST_CHUNKS):
-        head = file.read(8)
-        if len(head) < 8:
-            break
-        name, size = head[:4], int.from_bytes(head[4:], "little")
-        if name == b"data":
-            if size == 0 or size >= UNSEEKABLE_BYTES:
-                promise = 0.0
-            elif byte_rate:
-                promise = size / byte_rate
-            break
-        if name == b"fmt ":
-            byte_rate = int.from_bytes(file.read(12)[8:], "little")
-            file.seek(-12, SEEK_CUR)
-        file.seek(size + size % 2, SEEK_CUR)
-    file.seek(here)
-    return promise
-
-
-def _counts_frames(file: BinaryIO) -> bool:
-    """Return whether an mp3 starts with a Xing, Info or VBRI frame, which states its length."""
-    here = file.tell()
-    file.seek(0)
-    head = file.read(10)
-    tag = 0
-    if head.startswith(b"ID3"):
-        for byte in head[6:10]:
-            tag = tag << 7 | byte & 0x7F
-        tag += 10
-    file.seek(tag)
-    first = file.read(512)
-    file.seek(here)
-    return any(mark in first for mark in (b"Xing", b"Info", b"VBRI"))
