@@ -45,6 +45,8 @@ PAUSE_MS = 500
 SECOND_TRY_NGRAM = 6
 LANGUAGE_SAMPLES = 3  # longest pieces of a call whose language is asked for
 
+_Result = tuple[tuple[Word, ...], tuple[str, ...]]  # words and marks of one piece
+
 
 class Options(BaseModel):
     """What an operator may set."""
@@ -183,18 +185,24 @@ class FasterWhisper:
             for piece in pieces:
                 grouped[languages[segments[piece.segment].call][0]].append(piece)
 
-            heard: dict[int, list[tuple[tuple[Word, ...], tuple[str, ...]]]] = defaultdict(list)
+            heard: dict[int, dict[float, _Result]] = defaultdict(dict)  # by start of the piece
             done = 0
             for code, mine in sorted(grouped.items()):
                 for batch in _batches(mine, self._options.batch_size):
                     for piece, result in zip(batch, self._decode(batch, code), strict=True):
                         offset = segments[piece.segment].offset + piece.start
-                        heard[piece.segment].append(_words(result, offset, len(piece.samples)))
+                        found = _words(result, offset, len(piece.samples))
+                        heard[piece.segment][piece.start] = found
                     done += len(batch)
                     progress(done / len(pieces))
         progress(1.0)
         return [
-            _joined(segment, speech[index], heard[index], *languages[segment.call])
+            _joined(
+                segment,
+                speech[index],
+                [found for _, found in sorted(heard[index].items())],
+                *languages[segment.call],
+            )
             for index, segment in enumerate(segments)
         ]
 
@@ -342,9 +350,7 @@ def _is_looping(result: Sequence[Any]) -> bool:
     )
 
 
-def _words(
-    result: Sequence[Any], offset: float, length: int
-) -> tuple[tuple[Word, ...], tuple[str, ...]]:
+def _words(result: Sequence[Any], offset: float, length: int) -> _Result:
     """Translate the library's segments of one piece; times become those of the recording."""
     words: list[Word] = []
     marks: list[str] = []
@@ -376,7 +382,7 @@ def _words(
 def _joined(
     segment: Segment,
     speech: Sequence[tuple[float, float]],
-    pieces: Sequence[tuple[tuple[Word, ...], tuple[str, ...]]],
+    pieces: Sequence[_Result],
     language: str,
     language_confidence: float | None,
 ) -> SegmentSpeech:

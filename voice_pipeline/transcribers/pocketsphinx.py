@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from voice_pipeline import catalogue
-from voice_pipeline.domain import Segment, SegmentSpeech, Word
+from voice_pipeline.domain import Samples, Segment, SegmentSpeech, Word
 from voice_pipeline.errors import Misconfigured, Retryable
 from voice_pipeline.ports import Progress, TranscriberTraits
 
@@ -136,7 +137,7 @@ class Pocketsphinx:
         if len(segment.samples) < SHORTEST * RATE:
             return SegmentSpeech((), "en", marks=("too_short",))
         decoder = self._decoder(segment.band)
-        pcm = np.clip(np.rint(segment.samples * 32767), -32768, 32767).astype("<i2")
+        pcm = to_pcm(segment.samples)
         decoder.reinit_feat()  # else the noise estimate of the segment before leaks into this one
         decoder.start_utt()
         decoder.process_raw(pcm.tobytes(), no_search=False, full_utt=True)
@@ -178,6 +179,16 @@ class Pocketsphinx:
             ) from error
         except MemoryError as error:
             raise Retryable("not enough memory to load pocketsphinx's model") from error
+
+
+def to_pcm(samples: Samples) -> NDArray[np.int16]:
+    """Return 16-bit samples with one step of dither, the same for the same length.
+
+    Digital silence has no spectrum: on it the engine repeats scores of the segment before, and has
+    put words with a posterior of 1 into it.
+    """
+    dither = np.random.default_rng(0).integers(-1, 2, len(samples))
+    return np.clip(np.rint(samples * 32767) + dither, -32768, 32767).astype("<i2")
 
 
 def mask_unlikely(words: tuple[Word, ...]) -> tuple[Word, ...]:
