@@ -7,6 +7,7 @@ apart, and speech at the same time: one of the two gets it.
 
 from __future__ import annotations
 
+import warnings
 from contextlib import AbstractContextManager
 from typing import Any, BinaryIO
 
@@ -46,8 +47,9 @@ LEAST_RUN = 20  # frames: shorter activity is not clustered, and goes to the lik
 PAUSE = 20  # frames: shorter pauses do not end a stretch that is clustered
 REST = 50  # frames: shorter pauses do not end a span, as in what is listened to
 # Two people are there when splitting the windows in two explains this share of their variance, and
-# more where few windows were split: any split explains some. Measured over 40 one-person and 23
-# two-person recordings (flite voices and real ones): one person at most 0.17, two 0.24 and more.
+# more where few windows were split: any split explains some. Chosen on about 39 one-person and 29
+# two-person recordings (flite voices, sample calls, a few real ones): two people gave 0.24 and more,
+# one person mostly below 0.17, with exceptions up to 0.36. A judgement, not a proof.
 EXPLAINED = 0.18
 EXPLAINED_BY_CHANCE = 0.7  # divided by the number of windows
 LEAST_WINDOWS = 8
@@ -224,6 +226,7 @@ def _two_people(statistics: NDArray[np.floating[Any]], voices: Labels) -> bool:
 
 def _resegment(features: Features, voices: Labels) -> Labels:
     """Return the voices after fitting a mixture on each and assigning every frame anew."""
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
 
     scaled = (features - features.mean(axis=0)) / (features.std(axis=0) + 1e-6)
@@ -236,7 +239,9 @@ def _resegment(features: Features, voices: Labels) -> Labels:
             mixture = GaussianMixture(
                 MIXTURE, covariance_type="diag", random_state=0, reg_covar=1e-2, max_iter=20
             )
-            mixture.fit(own[:: -(-len(own) // MIXTURE_FRAMES)])
+            with warnings.catch_warnings():  # stopping early is meant: see max_iter
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                mixture.fit(own[:: -(-len(own) // MIXTURE_FRAMES)])
             scores[:, voice] = mixture.score_samples(scaled)
         again = _smoothest(scores[:, 1] - scores[:, 0])
         if np.array_equal(again, voices):
