@@ -48,7 +48,7 @@ PAUSE = 20  # frames: shorter pauses do not end a stretch that is clustered
 REST = 50  # frames: shorter pauses do not end a span, as in what is listened to
 # Two people are there when splitting the windows in two explains this share of their variance, and
 # more where few windows were split: any split explains some. Chosen on about 39 one-person and 29
-# two-person recordings (flite voices, sample calls, a few real ones): two people gave 0.24 and more,
+# two-person recordings (flite voices, sample calls, a few real ones): two people gave 0.24 on,
 # one person mostly below 0.17, with exceptions up to 0.36. A judgement, not a proof.
 EXPLAINED = 0.18
 EXPLAINED_BY_CHANCE = 0.7  # divided by the number of windows
