@@ -102,15 +102,16 @@ def test_numbers_are_silent(results: dict[str, Path]) -> None:
 def test_numbers_are_gone_from_the_text(results: dict[str, Path]) -> None:
     """No number word stands in the middle of a personal number's time, whatever was heard."""
     for truth, folder in done_ones(results):
-        words = [w for turn in load(folder, "transcript.json")["turns"]
-                 for w in [{**word, "channel": turn["channel"]} for word in turn["words"]]]  # fmt: skip
+        turns = load(folder, "transcript.json")["turns"]
+        words = [(turn["channel"], word) for turn in turns for word in turn["words"]]
         for channel, start, end in spoken_numbers(truth):
-            inside = [
-                word["text"] for word in words
-                if word["channel"] == channel
+            inside = {
+                word["text"]
+                for heard_on, word in words
+                if heard_on == channel
                 and start + 0.3 <= (word["start"] + word["end"]) / 2 <= end - 0.3
-            ]  # fmt: skip
-            assert not DIGITS & set(inside), (truth["id"], start, inside)
+            }
+            assert not DIGITS & inside, (truth["id"], start, inside)
 
 
 def test_nothing_that_a_note_must_not_say(results: dict[str, Path]) -> None:
