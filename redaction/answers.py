@@ -12,6 +12,7 @@ from redaction.tokens import Atom
 
 SECRETS = ("CARD_CVV", "PIN", "PASSWORD", "SECURITY_ANSWER", "USERNAME")
 NUMERIC = frozenset({"CARD_CVV", "PIN"})
+LONG = 10  # words: a longer turn without a number or letter is talk, not a secret
 MAX_ANSWER = 12  # words of a misheard or spoken secret
 WAIT = 2  # turns between a question for a secret and its answer
 LINKS = ("is", "it's", "was", "be", "equals", "are", "its", "colon", "dot", "to")
@@ -23,7 +24,8 @@ def label_secrets(scene: Scene, lang: Language, policy_unparsed: bool) -> None:
     item = scene.waiting(*SECRETS)
     if item is None or not item.asked or scene.turn - item.turn > WAIT or said:
         return
-    if item.answered or scene.heading.asks or scene.heading.stalls or item.speaker == scene.speaker:
+    heading = scene.heading
+    if item.answered or heading.question or heading.stalls or item.speaker == scene.speaker:
         return
     if not policy_unparsed:
         return
@@ -33,17 +35,24 @@ def label_secrets(scene: Scene, lang: Language, policy_unparsed: bool) -> None:
         if digits:
             _neighbours(scene, lang, item.topic)
             return
+    if len(atoms) > LONG and not scene.runs:
+        return
+    later = scene.open[scene.open.index(item) + 1 :]
+    if any(other.asked and other.topic not in SECRETS for other in later):
+        return  # something else was asked after it
     content = [i for i, atom in enumerate(atoms) if _content(atom, lang, item.topic)]
     if item.topic in ("SECURITY_ANSWER", "PASSWORD", "USERNAME"):
         content = [i for i, atom in enumerate(atoms) if _plain(atom, lang)]
     if not content or len(content) > MAX_ANSWER:
         return
+    if all(lang.has("common", atoms[i].text) for i in content) and item.topic not in NUMERIC:
+        return
     first, last = content[0], content[-1] + 1
     if last - first > MAX_ANSWER + 6:
         return
-    scene.add(first, last, item.topic, 0.7, "answers", f"{item.topic.lower()}.answer",
+    scene.add(first, last, item.topic, 0.8, "answers", f"{item.topic.lower()}.answer",
               "the answer to an open question for a secret")  # fmt: skip
-    item.answered += 4
+    scene.answered(item.topic, 4)
 
 
 def _content(atom: Atom, lang: Language, topic: str) -> bool:
@@ -92,6 +101,8 @@ def _named_here(scene: Scene, lang: Language) -> bool:
                     continue
                 if cue.topic not in ("USERNAME", "PASSWORD") or scene.heading.asks:
                     continue
+                if not any(at <= run.first <= at + 2 for run in scene.runs):
+                    continue
             else:
                 at += 1
         if scene.heading.asks and any(a.text in ("what", "what's", "your") for a in atoms[:at]):
@@ -108,8 +119,9 @@ def _named_here(scene: Scene, lang: Language) -> bool:
                 break
             if end == at and (text in ("not", "wrong", "incorrect", "what", "that", "expired", "locked",
                                        "this", "don't", "in", "on", "being", "still", "too", "invalid",
-                                       "correct", "no", "a", "required", "with", "case", "ok", "set")
-                              or lang.has("leads", text)):  # fmt: skip
+                                       "correct", "no", "out", "who", "what", "where", "which", "when", "favorite",
+                                       "favourite", "how", "compromised", "stolen", "lost", "online", "a", "required", "with", "case", "ok", "set")
+                              or (lang.has("leads", text) and not lang.has("letter_case", text))):  # fmt: skip
                 break
             end += 1
             if atoms[end - 1].stop:

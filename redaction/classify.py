@@ -7,10 +7,12 @@ condition. Refuses to redact what counts, costs or measures something, unless it
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from redaction.dates import OLD_YEAR, Date
+from redaction.dialogue import Cue
 from redaction.labels import REFERENCE
 from redaction.language import Language
 from redaction.numbers import Run, is_quantity
@@ -69,6 +71,9 @@ FITS, PIECE, TOO_LONG = 2.0, 0.4, -3.0
 ENOUGH = 0.5  # weight a label needs
 CUE_REACH = 30  # atoms between a cue and its value in the same turn
 CUE_AFTER_REACH = 6
+ADDRESS_REACH = 3
+SHORT = frozenset({"CARD_CVV", "PIN", "DOB", "CARD_EXPIRY"})  # any short number looks like one
+SHORT_WAIT = 2  # turns for a correction or read-back of these
 NEAR, NEAR_LENGTH = 5.0, 5  # a bare "account" or "order" right before a number this long
 
 _UK_POSTCODE = re.compile(r"(?:[A-Z]{1,2}\d[A-Z\d]?)\d[A-Z]{2}")
@@ -107,12 +112,12 @@ def fit(topic: str, run: Run) -> float:
     if any(shape.low <= length <= shape.high for length in lengths):
         return FITS
     if min(lengths) > shape.high:
-        return TOO_LONG if not run.corrected and min(lengths) > 2 * shape.high else -0.5
+        return TOO_LONG if not run.corrected and min(lengths) > shape.high + 4 else -0.5
     return PIECE
 
 
 def label_runs(scene: Scene, dates: Sequence[Date], policy: Policy, lang: Language,
-               following: Sequence[str]) -> list[Run]:  # fmt: skip
+               following: Sequence[str], kept: set[str]) -> list[Run]:  # fmt: skip
     """Add a span for every run that is personal data.
 
     Args:
@@ -121,47 +126,71 @@ def label_runs(scene: Scene, dates: Sequence[Date], policy: Policy, lang: Langua
         policy: digit counts that are redacted.
         lang: the language pack.
         following: topics that the next turns name ("and that's your card number?").
+        kept: references that the call has named so far; added to here.
 
     Returns:
         Runs that stay unlabelled, for evidence from the rest of the call.
     """
     left: list[Run] = []
     _label_dates(scene, dates, policy, lang)
+    dated = bytearray(len(scene.atoms))
+    for date in dates:
+        dated[date.first : date.last] = b"\1" * (date.last - date.first)
+    evidence = _Evidence(scene, lang)
     for run in scene.runs:
-        if any(d.first < run.last and run.first < d.last for d in dates):
+        if any(dated[run.first : run.last]) or (run.text in kept and not is_card(run)):
             continue
         if scene.taken(run.first, run.last):
             continue
         if not run.digits:
-            _label_letters(scene, run, lang)
+            _label_letters(scene, run, lang, evidence)
             continue
-        topic, weight, rule = _topic(scene, run, following, lang)
-        if not _redact(scene, run, topic, rule, policy, lang):
+        topic, weight, rule = _topic(scene, run, following, lang, evidence)
+        if not _redact(scene, run, topic, rule, policy, lang, evidence.bare):
+            if topic == REFERENCE and len(run.text) >= NEAR_LENGTH - 1:
+                kept.add(run.text)
             if topic not in LOCAL:
                 left.append(run)
             continue
-        label, score, rule = _decide(run, topic, weight, rule)
+        label, score, rule = _decide(scene, run, topic, weight, rule, lang)
         if label == "PHONE" and run.first and scene.atoms[run.first - 1].text == "plus":
             run.first -= 1
         scene.add(run.first, run.last, label, score, "numbers", rule, _reason(rule), value=run.text)
-        for item in scene.open:
-            if item.topic == label:
-                item.answered += len(run.text)
-                item.turn = max(item.turn, scene.turn)
+        scene.answered(label, len(run.text))
     return left
 
 
+class _Evidence:
+    """What a turn's runs share: where its cues stand, and whether it is all numbers."""
+
+    def __init__(self, scene: Scene, lang: Language) -> None:
+        self.bare = _bare(scene, lang)
+        self.cues = scene.heading.cues
+        self.starts = [cue.first for cue in self.cues]
+        self.runs = [run.first for run in scene.runs]
+        self.words = frozenset(i for cue in self.cues for i in range(cue.first, cue.last))
+
+    def near(self, run: Run) -> list[Cue]:
+        low = bisect_left(self.starts, run.first - CUE_REACH - 8)
+        high = bisect_left(self.starts, run.last + CUE_AFTER_REACH + 1)
+        return self.cues[low:high]
+
+
 def _topic(
-    scene: Scene, run: Run, following: Sequence[str], lang: Language
+    scene: Scene, run: Run, following: Sequence[str], lang: Language, evidence: _Evidence
 ) -> tuple[str, float, str]:
     """Return the best topic for a run, its weight, and where the evidence stands."""
     best: tuple[float, str, str] = (0.0, "", "")
-    taken = {i for cue in scene.heading.cues for i in range(cue.first, cue.last)}
-    for cue in scene.heading.cues:
-        if cue.last <= run.first and run.first - cue.last <= CUE_REACH:
-            between = sum(1 for other in scene.runs if cue.last <= other.first < run.first)
-            later = sum(1 for other in scene.heading.cues if cue.last <= other.first < run.first)
-            weight = CUE_BEFORE - DISTANCE_COST * (run.first - cue.last) - later - 0.5 * between
+    for cue in evidence.near(run):
+        gap = run.first - cue.last
+        if cue.topic == "ADDRESS" and gap > ADDRESS_REACH and not run.letters:
+            continue  # a street address has its own grammar; a bare number must stand close
+        if 0 <= gap <= CUE_REACH:
+            starts = evidence.runs
+            between = bisect_left(starts, run.first) - bisect_left(starts, cue.last)
+            starts = evidence.starts
+            later = bisect_left(starts, run.first) - bisect_left(starts, cue.last)
+            weight = CUE_BEFORE - DISTANCE_COST * gap - later - 0.5 * between
             rule = "cue"
         elif cue.first >= run.last and cue.first - run.last <= CUE_AFTER_REACH:
             weight, rule = CUE_AFTER - 0.3 * (cue.first - run.last), "cue_after"
@@ -169,17 +198,19 @@ def _topic(
             continue
         best = max(best, (weight + fit(cue.topic, run), cue.topic, rule))
     for back in (run.first - 1, run.first - 2):
-        if back >= 0 and not scene.atoms[back].stop and back not in taken:
+        if back >= 0 and not scene.atoms[back].stop and back not in evidence.words:
             topic = lang.near.get(scene.atoms[back].text)
             if topic and run.digits + run.letters >= NEAR_LENGTH:
                 best = max(best, (NEAR + fit(topic, run), topic, "cue"))
-    bare = _bare(scene, lang)
+    bare = evidence.bare
     for item in scene.open:
         if item.topic in LOCAL and not item.asked:
             continue
         if item.topic in WORDY and not run.letters and not bare:
             continue
         if item.answered >= SHAPES[item.topic].low and fit(item.topic, run) < FITS and not bare:
+            continue
+        if item.answered and item.topic in SHORT and scene.turn - item.answered_at > SHORT_WAIT:
             continue
         age = scene.turn - item.turn
         weight = (ASKED if item.asked else MENTIONED) - AGE_COST * age
@@ -194,7 +225,9 @@ def _topic(
     return best[1], best[0], best[2]
 
 
-def _redact(scene: Scene, run: Run, topic: str, rule: str, policy: Policy, lang: Language) -> bool:
+def _redact(
+    scene: Scene, run: Run, topic: str, rule: str, policy: Policy, lang: Language, bare: bool
+) -> bool:
     quantity = is_quantity(scene.atoms, run, lang)
     if is_card(run):
         return True
@@ -202,14 +235,14 @@ def _redact(scene: Scene, run: Run, topic: str, rule: str, policy: Policy, lang:
         return run.digits >= 10
     if topic == REFERENCE:
         return policy.references == "redact"
-    if quantity and (run.scaled or run.digits < 9):
+    if (quantity and (run.scaled or run.digits < 9)) or (run.scaled and rule == "cue_after"):
         return False
     if _shape_label(run):
         return True
     if topic:
         if run.digits >= policy.digits_with_context or run.letters:
-            return not (run.digits < 2 and not run.mixed and not _bare(scene, lang))
-        return _bare(scene, lang) and rule == "asked"
+            return not (run.digits < 2 and not run.mixed and not bare)
+        return bare and rule == "asked"
     return run.digits >= policy.digits_without_context and (not run.scaled or run.values >= 7)
 
 
@@ -240,10 +273,13 @@ def _shape_label(run: Run) -> str:
     return ""
 
 
-def _decide(run: Run, topic: str, weight: float, rule: str) -> tuple[str, float, str]:
+def _decide(
+    scene: Scene, run: Run, topic: str, weight: float, rule: str, lang: Language
+) -> tuple[str, float, str]:
     if is_card(run) and topic not in ("CARD_NUMBER", "PHONE", "ACCOUNT_NUMBER"):
         return "CARD_NUMBER", 0.99, "card.checksum"
-    if topic and topic not in LOCAL and fit(topic, run) > TOO_LONG:
+    long_phone = topic == "PHONE" and run.digits >= 13
+    if topic and topic not in LOCAL and fit(topic, run) > TOO_LONG and not long_phone:
         score = min(0.99, 0.5 + weight / 16)
         return topic, score, f"{topic.lower()}.{rule}"
     if label := _shape_label(run):
@@ -251,6 +287,13 @@ def _decide(run: Run, topic: str, weight: float, rule: str) -> tuple[str, float,
     n = len(run.text)
     if run.letters:
         return "ACCOUNT_NUMBER", 0.5, "code.shape"
+    said = {
+        lang.near.get(atom.text) for atom in scene.atoms[max(0, run.first - CUE_REACH) : run.first]
+    }
+    if n >= 12 and "CARD_NUMBER" in said:
+        return "CARD_NUMBER", 0.7, "card.length"
+    if "ACCOUNT_NUMBER" in said and n < 13:
+        return "ACCOUNT_NUMBER", 0.6, "account.length"
     if 13 <= n <= 19:
         return "CARD_NUMBER", 0.7, "card.length"
     if n == 9:
@@ -260,7 +303,7 @@ def _decide(run: Run, topic: str, weight: float, rule: str) -> tuple[str, float,
     return "ACCOUNT_NUMBER", 0.5 if n >= 7 else 0.35, "number.length"
 
 
-def _label_letters(scene: Scene, run: Run, lang: Language) -> None:
+def _label_letters(scene: Scene, run: Run, lang: Language, evidence: _Evidence) -> None:
     """Decide about a run of letters alone: a spelled value, or an abbreviation."""
     if any(cue.first < run.last and run.first < cue.last for cue in scene.heading.cues):
         return
@@ -269,7 +312,7 @@ def _label_letters(scene: Scene, run: Run, lang: Language) -> None:
         topic = scene.waiting("PERSON", "EMAIL", "POSTCODE", "USERNAME", "PASSWORD", "VEHICLE_REG")
         if topic is None or not topic.asked or run.text.lower() in acronyms:
             return
-    topic_name, _, _ = _topic(scene, run, (), lang)
+    topic_name, _, _ = _topic(scene, run, (), lang, evidence)
     if topic_name in LOCAL or (run.letters < 4 and not topic_name):
         return
     label = topic_name or "PERSON"
@@ -298,10 +341,7 @@ def _label_dates(scene: Scene, dates: Sequence[Date], policy: Policy, lang: Lang
                 date.first, date.last, topic, 0.9, "dates", f"{topic.lower()}.asked",
                 "a date where this kind of date is asked for or named",
             )  # fmt: skip
-            item = scene.waiting(topic)
-            if item is not None:
-                item.answered += 8 if date.full else 4
-                item.turn = max(item.turn, scene.turn)
+            scene.answered(topic, 8 if date.full else 4)
         elif (
             date.full and date.year is not None and date.year <= OLD_YEAR and policy.on("date.old")
         ):
@@ -310,7 +350,7 @@ def _label_dates(scene: Scene, dates: Sequence[Date], policy: Policy, lang: Lang
                     date.first, date.last, "DOB", 0.5, "dates", "date.old",
                     "a full date long ago",
                 )  # fmt: skip
-        else:
+        elif not date.lone:
             scene.add(
                 date.first, date.last, "DATE_TIME", 0.5, "dates", "date", "a date without context"
             )

@@ -22,6 +22,7 @@ class Date:
     last: int
     year: int | None
     full: bool  # day, month and year
+    lone: bool = False  # a month and nothing else
 
 
 def find_dates(atoms: Sequence[Atom], runs: Sequence[Run], lang: Language) -> list[Date]:
@@ -50,7 +51,7 @@ def find_dates(atoms: Sequence[Atom], runs: Sequence[Run], lang: Language) -> li
         while ahead < len(atoms) and (atoms[ahead].text in ("the", "of", *fillers)):
             ahead += 1
         year: int | None = None
-        if ahead < len(atoms) and not atoms[at].stop:
+        if ahead < len(atoms) and (not atoms[at].stop or len(atom.text) <= 4):
             if not day and (atoms[ahead].kind == ORDINAL or atoms[ahead].text in lang.ordinals):
                 last, day = ahead + 1, True
             elif (
@@ -72,9 +73,7 @@ def find_dates(atoms: Sequence[Atom], runs: Sequence[Run], lang: Language) -> li
                     last, year = run.last, _year(run.text)
         if atom.text in ("may", "march", "mar", "sep", "dec", "jan", "sun") and last == first + 1:
             continue
-        if day and first and atoms[first - 1].text == "the":
-            first -= 1
-        found.append(Date(first, last, year, day and year is not None))
+        found.append(Date(first, last, year, day and year is not None, last == first + 1))
     found.extend(_numbered(atoms, runs, lang))
     return found
 

@@ -43,6 +43,7 @@ class Heading:
 
     cues: list[Cue]
     asks: bool  # asks for something
+    question: bool  # is a question itself, so no answer to one
     changes: bool  # moves on to another topic
     stalls: bool  # puts the answer off
 
@@ -81,8 +82,8 @@ def find_all(atoms: Sequence[Atom], table: Phrases) -> list[tuple[int, int]]:
 def head(atoms: Sequence[Atom], lang: Language) -> Heading:
     """Read the cues of one turn in one pass."""
     cues: list[Cue] = []
-    asks = changes = stalls = False
-    topics, ask = lang.topics, lang.lists["asks"]
+    asks = question = changes = stalls = False
+    topics, ask, questions = lang.topics, lang.lists["asks"], lang.lists["questions"]
     change, stall = lang.lists["topic_changes"], lang.lists["stalls"]
     until = 0
     for at, atom in enumerate(atoms):
@@ -92,13 +93,15 @@ def head(atoms: Sequence[Atom], lang: Language) -> Heading:
             if hit is not None:
                 cues.append(Cue(at, hit[0], hit[1]))
                 until = hit[0]
+        if text in questions and not question and (at == 0 or not atom.glued):
+            question = match(atoms, at, questions) is not None
         if text in ask and not asks:
             asks = match(atoms, at, ask) is not None
         if text in change and not changes:
             changes = match(atoms, at, change) is not None
         if text in stall and not stalls:
             stalls = match(atoms, at, stall) is not None
-    return Heading(cues, asks, changes, stalls)
+    return Heading(cues, asks or question, question, changes, stalls)
 
 
 @dataclass(slots=True)
@@ -115,13 +118,22 @@ class Dialogue:
             if turn - item.turn <= (ANSWERED_AGE if item.answered else MAX_AGE)
         ]
 
-    def hear(self, turn: int, speaker: str, heading: Heading) -> None:
-        """Open what a turn asks for or mentions; close everything when it moves on."""
+    def hear(self, turn: int, speaker: str, heading: Heading, numbers: bool) -> None:
+        """Open what a turn asks for or mentions; close what is over.
+
+        Another question closes what was answered, unless it reads numbers back; words that move
+        on close everything.
+        """
         if heading.changes:
             self.open = []
+        if heading.question and not numbers:
+            named = {cue.topic for cue in heading.cues}
+            self.open = [item for item in self.open if not item.answered or item.topic in named]
         for cue in heading.cues:
             for item in self.open:
                 if item.topic == cue.topic:
+                    self.open.remove(item)  # the newest stands last
+                    self.open.append(item)
                     item.turn, item.speaker = turn, speaker
                     item.asked = item.asked or heading.asks
                     if heading.asks:
@@ -129,14 +141,3 @@ class Dialogue:
                     break
             else:
                 self.open.append(Open(cue.topic, turn, speaker, heading.asks))
-
-    def answer(self, topic: str, turn: int, length: int) -> None:
-        """Note that characters of a value were heard."""
-        for item in self.open:
-            if item.topic == topic:
-                item.answered += length
-                item.answered_at = turn
-                item.turn = max(item.turn, turn)
-
-    def waiting(self, topic: str) -> Open | None:
-        return next((item for item in self.open if item.topic == topic), None)

@@ -185,11 +185,11 @@ def _spoken_ip(scene: Scene) -> None:
 def answer_email(scene: Scene, lang: Language) -> None:
     """Take a piece of an e-mail address that is given over several turns."""
     atoms = scene.atoms
-    if scene.heading.asks or scene.heading.stalls or len(atoms) > MAX_LOCAL:
+    if scene.heading.question or scene.heading.stalls or len(atoms) > MAX_LOCAL:
         return
     marked = any(
-        atom.kind == WORD
-        and (atom.text in DOTS or atom.text in ("at", "@", "underscore"))
+        (atom.kind == WORD
+        and (atom.text in DOTS or atom.text in ("at", "@", "underscore")))
         or lang.has("hosts", atom.text)
         for atom in atoms
     )

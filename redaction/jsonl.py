@@ -105,7 +105,7 @@ def redact_texts(
                 continue
             start = tokens[index][finding.first][1]
             end = tokens[index][finding.last - 1][2]
-            start, end = trim(text, start, end)
+            start, end = trim(text, start, end, possessive=finding.label == "PERSON")
             spans.append(
                 {
                     "turn": index, "start": start, "end": end, "label": finding.label,
@@ -119,7 +119,7 @@ def redact_texts(
     return texts, spans
 
 
-def trim(text: str, start: int, end: int) -> tuple[int, int]:
+def trim(text: str, start: int, end: int, *, possessive: bool = True) -> tuple[int, int]:
     """Return a span without the punctuation around it; never an empty one."""
     a, b = start, end
     while a < b - 1 and (
@@ -134,7 +134,7 @@ def trim(text: str, start: int, end: int) -> tuple[int, int]:
             )
         ):
             b -= 1
-        elif text[b - 2 : b] in ("'s", "’s") and b - 2 > a:
+        elif possessive and text[b - 2 : b] in ("'s", "’s") and b - 2 > a:
             b -= 2
         else:
             break

@@ -115,6 +115,7 @@ def load_language(code: str) -> Language:
         "titles": names["titles"],
         "word_names": names["word_names"],
         "given": names["given"],
+        "things": names["things"],
         "surnames": names["surnames"],
     }
     listed = {
@@ -128,6 +129,7 @@ def load_language(code: str) -> Language:
         "name_leads": names["leads"],
         "name_strong_leads": names["strong_leads"],
         "name_medium_leads": names["medium_leads"],
+        "questions": raw["questions"],
         "greetings": names["greetings"],
         "closings": names["closings"],
         "agent_openings": names["agent_openings"],

@@ -14,6 +14,7 @@ from redaction.scene import Scene
 from redaction.tokens import WORD, Atom
 
 MAX_NAME = 4  # words of one name
+EARLY = 4  # "this is" leads into a name near the beginning of a turn only
 GREETING = frozenset({"hi", "hello", "thanks", "you", "hey", "okay", "mr", "mrs", "ms", "miss"})
 PARTICLES = frozenset({"de", "la", "van", "von", "der", "den", "bin", "al", "el", "da", "di", "du",
                        "o", "mc", "mac", "st", "del", "dos", "ter", "le", "y"})  # fmt: skip
@@ -50,7 +51,7 @@ def _extent(atoms: Sequence[Atom], at: int, lang: Language, strong: bool) -> int
             and end + 1 < len(atoms)
             and _name_word(atoms[end + 1], lang, strong)
         )
-        initial = taken and len(atom.text) == 1 and atom.text.isalpha() and (
+        initial = taken and atom.text != "i" and len(atom.text) == 1 and atom.text.isalpha() and (
             atom.capital or (end + 1 < len(atoms) and _name_word(atoms[end + 1], lang, False)
                              and atom.text not in ("i", "a"))
         )  # fmt: skip
@@ -76,6 +77,8 @@ def label_names(scene: Scene, lang: Language, listed: bool) -> None:
     for first, end in find_all(atoms, lang.lists["name_leads"]):
         hit = match(atoms, first, lang.lists["name_strong_leads"])
         strong = hit is not None and hit[0] >= end
+        if first and atoms[first - 1].text.removesuffix("'s") in lang.words["things"]:
+            continue
         at = end
         while at < n and atoms[at].text in (
             "um",
@@ -88,7 +91,9 @@ def label_names(scene: Scene, lang: Language, listed: bool) -> None:
             "the",
         ):
             at += 1
-        medium = match(atoms, first, lang.lists["name_medium_leads"]) is not None
+        medium = match(atoms, first, lang.lists["name_medium_leads"]) is not None and (
+            atoms[first].text != "this" or first <= EARLY
+        )
         stop = _extent(atoms, at, lang, strong)
         if not strong and stop == at and at + 1 < n and medium and _speaks(atoms, at, lang):
             stop = at + 1  # "this is mark from accounts"
@@ -183,6 +188,8 @@ def _shorten(atoms: Sequence[Atom], first: int, last: int, lang: Language) -> in
 
 def _listed(atom: Atom, lang: Language) -> bool:
     text = atom.text
+    if text in lang.words["months"] or text in lang.words["days"]:
+        return False
     return (
         (text in lang.words["given"] or text in lang.words["surnames"])
         and (not lang.has("common", text) or atom.capital)
@@ -222,7 +229,7 @@ def _from_lists(scene: Scene, lang: Language) -> None:
 def answer_name(scene: Scene, lang: Language) -> None:
     """Take the answer to an open question for a name."""
     atoms = scene.atoms
-    if scene.heading.stalls or scene.heading.asks or not atoms:
+    if scene.heading.stalls or scene.heading.question or not atoms:
         return
     at = 0
     leads = lang.words["leads"]
@@ -242,10 +249,8 @@ def answer_name(scene: Scene, lang: Language) -> None:
         _add(scene, at, stop, 0.75, "name.asked", "the answer to an open question for a name")
         found += 1
         at = stop
-    item = scene.waiting("PERSON")
-    if found and item is not None:
-        item.answered += 4
-        item.turn = max(item.turn, scene.turn)
+    if found:
+        scene.answered("PERSON", 4)
 
 
 def _add(scene: Scene, first: int, last: int, score: float, rule: str, reason: str) -> None:

@@ -202,6 +202,8 @@ def _between(atoms: Sequence[Atom], at: int, lang: Language) -> bool:
 
 def _joined(atoms: Sequence[Atom], end: int, element: _Element, lang: Language) -> bool:
     gap = element.first - end
+    if atoms[end - 1].stop and not element.strong and not element.letter:
+        return False  # "... five one two. Oh, and"
     if gap == 0:
         return True
     if gap > MAX_GAP:

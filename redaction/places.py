@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from redaction.dialogue import match
 from redaction.language import Language
+from redaction.numbers import is_quantity
 from redaction.scene import Scene
 from redaction.tokens import DIGITS, WORD, Atom
 
 MAX_NAME = 4  # words of a street name
 MAX_TAIL = 16  # atoms after the street: flat, town, state, zip
 MAX_CITY = 3
+EARLY = 4  # atoms: a piece of an address begins its turn
 STREET_NAMES = frozenset({"church", "station", "school", "mill", "high", "main", "spring", "market",
                           "water", "old", "new", "center", "lake", "river", "king's", "queen's",
                           "long", "green", "park", "bridge", "college"})  # fmt: skip
@@ -68,7 +70,9 @@ def _house(scene: Scene, street: int, lang: Language, asked: bool) -> int | None
             back -= 1
             continue
         ordinary = lang.has("common", text) and not lang.has("word_names", text)
-        if text in LINKS or (ordinary and not previous.capital and text not in STREET_NAMES):
+        begins = back < 2 or atoms[back - 2].stop
+        plain = begins or not previous.capital or len(text) < 4
+        if text in LINKS or (ordinary and plain and text not in STREET_NAMES):
             break
         names += 1
         back -= 1
@@ -148,6 +152,12 @@ def _tail(scene: Scene, at: int, lang: Language) -> int:
         ):
             at = last = at + 1
             continue
+        if (
+            text == "i"
+            or text.startswith("i'")
+            or (text in LINKS and at > begin and atoms[at - 1].stop)
+        ):
+            break
         if text in LINKS:
             at += 1
             continue
@@ -225,7 +235,7 @@ def _unit_numbers(scene: Scene, lang: Language, asked: bool) -> None:
 def answer_place(scene: Scene, lang: Language) -> None:
     """Take the answer to an open question for an address, from its first to its last word."""
     atoms = scene.atoms
-    if scene.heading.stalls or scene.heading.asks:
+    if scene.heading.stalls or scene.heading.question:
         return
     content = [
         i for i, atom in enumerate(atoms)
@@ -238,9 +248,29 @@ def answer_place(scene: Scene, lang: Language) -> None:
         return
     first, last = content[0], content[-1] + 1
     named = any(lang.has("street_types", atoms[i].text) for i in range(first, last))
-    numbered = any(r.digits and not r.scaled for r in scene.runs)
+    numbered = any(
+        r.digits >= 2 and not r.scaled and not is_quantity(atoms, r, lang) for r in scene.runs
+    )
     if len(content) * 2 < last - first and not (named and numbered):
         return
-    if named or numbered or len(content) <= 8:
+    counted = any(r.digits for r in scene.runs)
+    if (named and counted) or numbered or (not counted and len(content) <= 4):
         scene.add(first, last, "ADDRESS", 0.6, "places", "address.asked",
                   "the answer to an open question for an address")  # fmt: skip
+
+
+def town_piece(scene: Scene, lang: Language) -> None:
+    """Take "in Milford" while an address is being given."""
+    atoms = scene.atoms
+    for at in range(min(len(atoms) - 1, EARLY)):
+        if atoms[at].text not in ("in", "near"):
+            continue
+        last = at + 1
+        while last < len(atoms) and last <= at + MAX_CITY and _town(atoms[last], lang):
+            last += 1
+            if atoms[last - 1].stop or atoms[last - 1].comma:
+                break
+        if last > at + 1 and not lang.has("months", atoms[at + 1].text):
+            scene.add(at + 1, last, "ADDRESS", 0.8, "places", "address.town",
+                      "a town while an address is being given")  # fmt: skip
+            return

@@ -95,6 +95,7 @@ class Redactor:
         policy, lang = self.policy, self._lang
         dialogue = Dialogue()
         left = []
+        kept: set[str] = set()
         for index, scene in enumerate(scenes):
             dialogue.expire(scene.turn)
             scene.open = list(dialogue.open)
@@ -118,12 +119,15 @@ class Redactor:
             asked = address is not None and address.asked and address.speaker != scene.speaker
             if asked and address is not None and not address.answered and not scene.spans:
                 places.answer_place(scene, lang)
-            if address is not None and any(span.label == "ADDRESS" for span in scene.spans):
-                address.answered += 8
+            if address is not None and address.asked:
+                places.town_piece(scene, lang)
+            if any(span.label == "ADDRESS" for span in scene.spans):
+                scene.answered("ADDRESS", 8)
             found = dates.find_dates(scene.atoms, scene.runs, lang)
             found += dates.written_dates(scene.atoms)
             left += [
-                (scene, run) for run in classify.label_runs(scene, found, policy, lang, following)
+                (scene, run)
+                for run in classify.label_runs(scene, found, policy, lang, following, kept)
             ]
             answers.label_secrets(scene, lang, policy.on("secret.unparsed"))
             names.label_names(scene, lang, policy.on("name.listed"))
@@ -135,7 +139,7 @@ class Redactor:
                 and (person.speaker != scene.speaker)
             ):
                 names.answer_name(scene, lang)
-            dialogue.hear(scene.turn, scene.speaker, scene.heading)
+            dialogue.hear(scene.turn, scene.speaker, scene.heading, bool(scene.runs))
         return left
 
     def _echo(self, scenes: Sequence[Scene], left: Sequence[tuple[Scene, Any]]) -> None:
@@ -150,6 +154,12 @@ class Redactor:
             if run.scaled or scene.taken(run.first, run.last):
                 continue
             label = pieces.get(run.text[:ECHO]) if len(run.text) >= ECHO else None
+            if len(run.text) == run.values == ECHO - 1:  # "after three five three"
+                label = next((l for p, l in pieces.items() if run.text in p), None)
+                if label:
+                    scene.add(run.first, run.last, label, 0.6, "numbers", "echo",
+                              "three digits of a number found elsewhere")  # fmt: skip
+                continue
             if label and (len(run.text) > ECHO or run.values >= ECHO or run.values == 1):
                 scene.add(run.first, run.last, label, 0.7, "numbers", "echo",
                           "a number that repeats a part of one found elsewhere")  # fmt: skip
@@ -242,7 +252,10 @@ def _own_name(scene: Scene, span: Span) -> str:
     after = scene.atoms[span.last].text if span.last < len(scene.atoms) else ""
     if "my" in before and "name" not in before and "name's" not in before:
         return ""
-    if not {"my", "i'm", "this", "am"} & set(before) and after not in ("speaking", "here"):
+    if not {"my", "i'm", "this", "am", "speaking"} & set(before) and after not in (
+        "speaking",
+        "here",
+    ):
         return ""
     name = scene.atoms[span.first].text
     if span.last - span.first > 1:

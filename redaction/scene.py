@@ -37,18 +37,31 @@ class Scene:
     heading: Heading
     spans: list[Span] = field(default_factory=list)
     open: list[Open] = field(default_factory=list)  # questions open when the turn begins
+    _marks: bytearray = field(default_factory=bytearray)  # atoms under a span
 
     def add(
         self, first: int, last: int, label: str, score: float, detector: str, rule: str,
         reason: str, value: str = "",
     ) -> None:  # fmt: skip
+        if not self._marks:
+            self._marks = bytearray(len(self.atoms))
+        if label != "DATE_TIME":
+            self._marks[first:last] = b"\1" * (last - first)
         self.spans.append(
             Span(self.turn, first, last, label, score, detector, rule, reason, value=value)
         )
 
     def taken(self, first: int, last: int) -> bool:
         """Whether a span found so far overlaps these atoms."""
-        return any(span.first < last and first < span.last for span in self.spans)
+        return any(self._marks[first:last])
+
+    def answered(self, topic: str, length: int) -> None:
+        """Note that characters of an open question's answer were heard in this turn."""
+        for item in self.open:
+            if item.topic == topic:
+                item.answered += length
+                item.answered_at = self.turn
+                item.turn = max(item.turn, self.turn)
 
     def waiting(self, *topics: str) -> Open | None:
         """Return the newest question about one of these topics that somebody asked."""

@@ -103,7 +103,7 @@ def normalise(text: str) -> str:
         elif category == "Pd":
             kept.append("-")
         else:
-            kept.append("'" if char in "’‘ʼ" else char)
+            kept.append("'" if char in "’‘ʼ´`" else char)
     return "".join(kept)
 
 

@@ -1,0 +1,61 @@
+"""For users of Presidio: our recognizers as one Presidio `EntityRecognizer`.
+
+Decides how findings become `RecognizerResult`s over one text. Refuses Presidio's own artifacts: it
+needs no model. A whole conversation is better given to `Redactor.find`, which follows questions
+over turns.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from presidio_analyzer import EntityRecognizer, RecognizerResult
+
+from redaction.labels import LABELS
+from redaction.policy import Policy, load_policy
+from redaction.records import Turn, Word
+from redaction.redactor import Redactor
+from redaction.tokens import tokenize
+
+
+class SpokenRecognizer(EntityRecognizer):  # type: ignore[misc]
+    """Finds spoken and written personal data in one text.
+
+    Example:
+        >>> from presidio_analyzer import AnalyzerEngine
+        >>> engine = AnalyzerEngine()  # doctest: +SKIP
+        >>> engine.registry.add_recognizer(SpokenRecognizer())  # doctest: +SKIP
+    """
+
+    def __init__(self, policy: Policy | None = None, supported_language: str = "en") -> None:
+        """Prepare the recognizer under a policy (default: balanced)."""
+        self._redactor = Redactor(policy or load_policy("balanced"))
+        super().__init__(
+            supported_entities=list(LABELS), name="SpokenRecognizer",
+            supported_language=supported_language,
+        )  # fmt: skip
+
+    def load(self) -> None:
+        """Load nothing: there is no model."""
+
+    def analyze(self, text: str, entities: list[str], nlp_artifacts: Any = None) -> list[Any]:
+        """Return a `RecognizerResult` for every finding of a wanted entity."""
+        from redaction.jsonl import trim
+
+        tokens = tokenize(text)
+        turn = Turn("", tuple(Word(word, None, None) for word, _, _ in tokens))
+        results = []
+        for finding in self._redactor.find((turn,)):
+            if entities and finding.label not in entities:
+                continue
+            start, end = trim(text, tokens[finding.first][1], tokens[finding.last - 1][2])
+            results.append(
+                RecognizerResult(
+                    finding.label, start, end, finding.score,
+                    recognition_metadata={
+                        RecognizerResult.RECOGNIZER_NAME_KEY: self.name,
+                        RecognizerResult.RECOGNIZER_IDENTIFIER_KEY: finding.rule,
+                    },
+                )
+            )  # fmt: skip
+        return results
