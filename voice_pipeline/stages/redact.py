@@ -12,6 +12,7 @@ from typing import Protocol
 
 from redaction import Policy
 from redaction.asked import Question, open_intervals, questions, unanswered
+from redaction.widen import widen
 from redaction.windows import unplaced, windows
 from voice_pipeline.domain import Finding, Redaction, Transcript, Turn
 
@@ -29,7 +30,7 @@ class Redactor(Protocol):
 
 def redact(transcript: Transcript, *, redactor: Redactor) -> Redaction:
     """Return what must go, in word coordinates and in time."""
-    findings = tuple(redactor.find(transcript.turns))
+    findings = widen(transcript.turns, redactor.find(transcript.turns))
     asked = asked_for(transcript, findings)
     open_ended = unanswered(asked, transcript.turns, transcript.active)
     muted = windows(
