@@ -117,11 +117,8 @@ def _named_here(scene: Scene, lang: Language) -> bool:
             text = atoms[end].text
             if end > at and lang.has("common", text) and not _number(text, lang):
                 break
-            if end == at and (text in ("not", "wrong", "incorrect", "what", "that", "expired", "locked",
-                                       "this", "don't", "in", "on", "being", "still", "too", "invalid",
-                                       "correct", "no", "out", "who", "what", "where", "which", "when", "favorite",
-                                       "favourite", "how", "compromised", "stolen", "lost", "online", "a", "required", "with", "case", "ok", "set")
-                              or (lang.has("leads", text) and not lang.has("letter_case", text))):  # fmt: skip
+            lead = lang.has("leads", text) and not lang.has("letter_case", text)
+            if end == at and (lead or lang.has("no_secret", text)):
                 break
             end += 1
             if atoms[end - 1].stop:

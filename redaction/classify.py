@@ -71,6 +71,7 @@ FITS, PIECE, TOO_LONG = 2.0, 0.4, -3.0
 ENOUGH = 0.5  # weight a label needs
 CUE_REACH = 30  # atoms between a cue and its value in the same turn
 CUE_AFTER_REACH = 6
+BEGAN = frozenset({"since", "purchased", "bought", "opened", "built"})
 ADDRESS_REACH = 3
 SHORT = frozenset({"CARD_CVV", "PIN", "DOB", "CARD_EXPIRY"})  # any short number looks like one
 SHORT_WAIT = 2  # turns for a correction or read-back of these
@@ -365,8 +366,8 @@ def _bare_date(scene: Scene, date: Date, lang: Language) -> bool:
 
 
 def _since(atoms: Sequence[Atom], at: int) -> bool:
-    return any(atom.kind == WORD and atom.text in ("since", "purchased", "bought", "opened", "built")
-               for atom in atoms[max(0, at - 5) : at])  # fmt: skip
+    """Whether an old date is when something was bought or began, not a birthday."""
+    return any(atom.text in BEGAN for atom in atoms[max(0, at - 5) : at])
 
 
 def _reason(rule: str) -> str:

@@ -7,6 +7,7 @@ Refuses words of ordinary talk in front of the local part.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from redaction.language import Language
 from redaction.numbers import Run
@@ -176,7 +177,7 @@ def _spoken_ip(scene: Scene) -> None:
         four = runs[at : at + 4]
         if all(
             one.last + 1 == two.first and atoms[one.last].text in DOTS
-            for one, two in zip(four, four[1:], strict=False)
+            for one, two in pairwise(four)
         ) and not any(run.letters for run in four):
             scene.add(four[0].first, four[-1].last, "IP_ADDRESS", 0.9, "internet", "ip.spoken",
                       "four numbers with dots between them")  # fmt: skip
@@ -188,8 +189,7 @@ def answer_email(scene: Scene, lang: Language) -> None:
     if scene.heading.question or scene.heading.stalls or len(atoms) > MAX_LOCAL:
         return
     marked = any(
-        (atom.kind == WORD
-        and (atom.text in DOTS or atom.text in ("at", "@", "underscore")))
+        (atom.kind == WORD and (atom.text in DOTS or atom.text in ("at", "@", "underscore")))
         or lang.has("hosts", atom.text)
         for atom in atoms
     )

@@ -116,6 +116,7 @@ def load_language(code: str) -> Language:
         "word_names": names["word_names"],
         "given": names["given"],
         "things": names["things"],
+        "no_secret": raw["no_secret"],
         "surnames": names["surnames"],
     }
     listed = {

@@ -198,7 +198,7 @@ def _listed(atom: Atom, lang: Language) -> bool:
 
 
 def _convincing(atoms: Sequence[Atom], first: int, last: int, lang: Language) -> bool:
-    """Whether words behind a weak lead look like a name: listed, or capitalised inside a sentence."""
+    """Whether words behind a weak lead look like a name: listed, or capitalised."""
     return any(
         _listed(atom, lang) or (atom.capital and not lang.has("common", atom.text))
         for atom in atoms[first:last]

@@ -221,7 +221,7 @@ def _joined(atoms: Sequence[Atom], end: int, element: _Element, lang: Language) 
 
 
 def _close(atoms: Sequence[Atom], group: list[_Element], runs: list[Run], lang: Language) -> None:
-    """Turn joined elements into runs: weak ones at the edges fall off, words that are letters too."""
+    """Turn joined elements into a run; weak ones at the edges fall off."""
     while group and not _keeps(atoms, group, 0):
         group = group[1:]
     while group and not _keeps(atoms, group, -1):
@@ -313,7 +313,7 @@ def _read(group: Sequence[_Element]) -> tuple[str, list[str], bool]:
 
 
 def is_quantity(atoms: Sequence[Atom], run: Run, lang: Language) -> bool:
-    """Whether a run counts or measures something: a unit follows, or a word for a place in a list."""
+    """Whether a run counts or measures something, or names a place in a list."""
     after = atoms[run.last].text if run.last < len(atoms) else ""
     if after and not atoms[run.last - 1].stop and after in lang.words["units_after"]:
         return True

@@ -17,8 +17,10 @@ from redaction.records import Turn, Word
 from redaction.redactor import Redactor
 from redaction.tokens import tokenize
 
+NAME = "SpokenRecognizer"
 
-class SpokenRecognizer(EntityRecognizer):  # type: ignore[misc]
+
+class SpokenRecognizer(EntityRecognizer):
     """Finds spoken and written personal data in one text.
 
     Example:
@@ -31,7 +33,7 @@ class SpokenRecognizer(EntityRecognizer):  # type: ignore[misc]
         """Prepare the recognizer under a policy (default: balanced)."""
         self._redactor = Redactor(policy or load_policy("balanced"))
         super().__init__(
-            supported_entities=list(LABELS), name="SpokenRecognizer",
+            supported_entities=list(LABELS), name=NAME,
             supported_language=supported_language,
         )  # fmt: skip
 
@@ -53,7 +55,7 @@ class SpokenRecognizer(EntityRecognizer):  # type: ignore[misc]
                 RecognizerResult(
                     finding.label, start, end, finding.score,
                     recognition_metadata={
-                        RecognizerResult.RECOGNIZER_NAME_KEY: self.name,
+                        RecognizerResult.RECOGNIZER_NAME_KEY: NAME,
                         RecognizerResult.RECOGNIZER_IDENTIFIER_KEY: finding.rule,
                     },
                 )

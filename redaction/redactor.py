@@ -155,7 +155,7 @@ class Redactor:
                 continue
             label = pieces.get(run.text[:ECHO]) if len(run.text) >= ECHO else None
             if len(run.text) == run.values == ECHO - 1:  # "after three five three"
-                label = next((l for p, l in pieces.items() if run.text in p), None)
+                label = next((name for piece, name in pieces.items() if run.text in piece), None)
                 if label:
                     scene.add(run.first, run.last, label, 0.6, "numbers", "echo",
                               "three digits of a number found elsewhere")  # fmt: skip

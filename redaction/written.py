@@ -23,7 +23,7 @@ OURS = {
 }  # fmt: skip
 # recognizers whose patterns are precise on written text; the phone and licence ones are slow and
 # fire on any number, which our own scanner reads with its context
-DEFAULT = ("EmailRecognizer", "IbanRecognizer", "CreditCardRecognizer", "UkNinoRecognizer",
+DEFAULT = ("IbanRecognizer", "CreditCardRecognizer", "UkNinoRecognizer",
            "UsSsnRecognizer", "UsMbiRecognizer")  # fmt: skip
 
 
@@ -32,23 +32,23 @@ def blank_nlp_engine(language: str = "en") -> Any:
     import spacy
     from presidio_analyzer.nlp_engine import NerModelConfiguration, SpacyNlpEngine
 
-    class BlankEngine(SpacyNlpEngine):  # type: ignore[misc]
-        """spaCy's tokenizer alone."""
-
-        def __init__(self) -> None:
-            super().__init__(ner_model_configuration=NerModelConfiguration())
-            self.nlp = {language: spacy.blank(language)}
-
-    return BlankEngine()
+    engine = SpacyNlpEngine(ner_model_configuration=NerModelConfiguration())
+    vars(engine)["nlp"] = {language: spacy.blank(language)}
+    return engine
 
 
-def stay_offline() -> None:
-    """Make Presidio's e-mail check use the suffix list in tldextract's own wheel."""
+def offline_email_recognizer() -> Any:
+    """Return Presidio's e-mail recognizer with the suffix list of tldextract's own wheel.
+
+    Left alone, its check of the domain downloads the public suffix list on first use.
+    """
     import tldextract
+    from presidio_analyzer.predefined_recognizers import EmailRecognizer
 
-    tldextract.TLD_EXTRACTOR = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
-    tldextract.extract = tldextract.TLD_EXTRACTOR.__call__
-    tldextract.tldextract.TLD_EXTRACTOR = tldextract.TLD_EXTRACTOR
+    extract = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
+    recognizer = EmailRecognizer()
+    vars(recognizer)["validate_result"] = lambda text: extract(text).fqdn != ""
+    return recognizer
 
 
 @lru_cache(maxsize=1)
@@ -59,18 +59,13 @@ def _analyzer() -> Any:
     from presidio_analyzer import AnalyzerEngine, RecognizerRegistry
 
     logging.getLogger("presidio-analyzer").setLevel(logging.ERROR)
-    stay_offline()
     registry = RecognizerRegistry(supported_languages=["en"])
+    registry.add_recognizer(offline_email_recognizer())
     for name in DEFAULT:
         registry.add_recognizer(getattr(predefined, name)())
     return AnalyzerEngine(
         registry=registry, nlp_engine=blank_nlp_engine(), supported_languages=["en"]
     )
-
-
-def gate(text: str) -> bool:
-    """Whether a written form can stand in a text at all."""
-    return any(char.isdigit() or char in "@." for char in text)
 
 
 def find_written(
@@ -103,5 +98,6 @@ def find_written(
 
 
 def _worth(text: str) -> bool:
+    """Whether a written form can stand in a text at all."""
     digits = sum(char.isdigit() for char in text)
     return "@" in text or digits >= 6

@@ -66,8 +66,10 @@ def read_truth(data: Path) -> list[Truth]:
     Raises:
         BadInput: nothing is there, or a line is no labelled call.
     """
-    files = [data] if data.is_file() else sorted(data.glob("truth.jsonl")) or sorted(
-        data.glob("*.jsonl")
+    files = (
+        [data]
+        if data.is_file()
+        else sorted(data.glob("truth.jsonl")) or sorted(data.glob("*.jsonl"))
     )
     if not files:
         raise BadInput(f"{data.name}: no .jsonl file in it; give a folder with truth.jsonl")
@@ -96,7 +98,7 @@ def _truth(raw: dict[str, Any], where: str) -> Truth:
             text, places = compile_marks(text)
             values += [(index, start, end, label) for start, end, label in places]
         turns.append((str(item.get("speaker", "")), text))
-    optional = []
+    optional: list[Place] = []
     for place in raw.get("pii", ()):
         turn = int(place.get("turn", 0))
         start, end = int(place["start"]), int(place["end"])
@@ -130,7 +132,9 @@ def score(truth: Truth, found: Sequence[Place]) -> Score:
     Over-redaction is the covered share of letters and digits outside every value.
     """
     empty: Callable[[], Counter[str]] = Counter
-    result = Score(empty(), empty(), empty(), empty(), empty(), empty(), empty(), 0, 0, False, False)
+    result = Score(
+        empty(), empty(), empty(), empty(), empty(), empty(), empty(), 0, 0, False, False
+    )
     other = covered_other = 0
     for turn, (_, text) in enumerate(truth.turns):
         covered, labels = bytearray(len(text)), [""] * len(text)
@@ -140,13 +144,14 @@ def score(truth: Truth, found: Sequence[Place]) -> Score:
                     covered[at], labels[at] = 1, place[3]
         inside = bytearray(len(text))
         for _, start, end, label in (v for v in truth.values if v[0] == turn):
-            at = _characters(text, start, end)
-            leaked = sum(not covered[i] for i in at)
-            result.sensitive[label] += len(at)
+            chars = _characters(text, start, end)
+            leaked = sum(not covered[i] for i in chars)
+            result.sensitive[label] += len(chars)
             result.leaked[label] += leaked
             result.spans[label] += 1
             result.full[label] += leaked == 0
-            result.typed[label] += sum(labels[i] == label for i in at) >= TYPED_SHARE * len(at)
+            own = sum(labels[i] == label for i in chars)
+            result.typed[label] += own >= TYPED_SHARE * len(chars)
             inside[start:end] = b"\1" * (end - start)
         for _, start, end, _label in (v for v in truth.optional if v[0] == turn):
             inside[start:end] = b"\1" * (end - start)
@@ -190,12 +195,13 @@ def vanilla() -> Callable[[Truth], list[Place]]:
     """Return Presidio with its default recognizers and no model, offline, turn by turn."""
     from presidio_analyzer import AnalyzerEngine, RecognizerRegistry
 
-    from redaction.written import OURS, blank_nlp_engine, stay_offline
+    from redaction.written import OURS, blank_nlp_engine, offline_email_recognizer
 
-    stay_offline()
     registry = RecognizerRegistry(supported_languages=["en"])
     engine = blank_nlp_engine()
     registry.load_predefined_recognizers(languages=["en"], nlp_engine=engine)
+    registry.remove_recognizer("EmailRecognizer")
+    registry.add_recognizer(offline_email_recognizer())
     analyzer = AnalyzerEngine(registry=registry, nlp_engine=engine, supported_languages=["en"])
 
     def find(truth: Truth) -> list[Place]:
