@@ -63,6 +63,8 @@ def _evaluate(
 def show_report(report: Report) -> None:
     """Print a report as a table: value, interval, n."""
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 160  # a file has room; cut columns help nobody
     table = Table(title=f"{report.suite}: {report.calls} calls", title_justify="left")
     for name in ("figure", "value", "95 % interval", "n", "of"):
         table.add_column(name, justify="left" if name in ("figure", "of") else "right")
