@@ -105,7 +105,9 @@ def _named_here(scene: Scene, lang: Language) -> bool:
                     continue
             else:
                 at += 1
-        if scene.heading.asks and any(a.text in ("what", "what's", "your") for a in atoms[:at]):
+        if scene.heading.asks and any(
+            a.text in ("what", "what's", "your") for a in atoms[max(0, cue.first - 4) : at]
+        ):
             continue
         while at < len(atoms) and (
             lang.has("fillers", atoms[at].text)

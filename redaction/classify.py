@@ -18,7 +18,7 @@ from redaction.language import Language
 from redaction.numbers import Run, is_quantity
 from redaction.policy import Policy
 from redaction.scene import Scene
-from redaction.tokens import WORD, Atom
+from redaction.tokens import Atom
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,7 @@ BEGAN = frozenset({"since", "purchased", "bought", "opened", "built"})
 ADDRESS_REACH = 3
 SHORT = frozenset({"CARD_CVV", "PIN", "DOB", "CARD_EXPIRY"})  # any short number looks like one
 SHORT_WAIT = 2  # turns for a correction or read-back of these
+ACCOUNT = "ACCOUNT_NUMBER"
 NEAR, NEAR_LENGTH = 5.0, 5  # a bare "account" or "order" right before a number this long
 
 _UK_POSTCODE = re.compile(r"(?:[A-Z]{1,2}\d[A-Z\d]?)\d[A-Z]{2}")
@@ -280,6 +281,11 @@ def _decide(
     if is_card(run) and topic not in ("CARD_NUMBER", "PHONE", "ACCOUNT_NUMBER"):
         return "CARD_NUMBER", 0.99, "card.checksum"
     long_phone = topic == "PHONE" and run.digits >= 13
+    said = {
+        lang.near.get(atom.text) for atom in scene.atoms[max(0, run.first - CUE_REACH) : run.first]
+    }
+    if topic == "CARD_NUMBER" and run.digits == 4 and topic not in said and ACCOUNT in said:
+        return ACCOUNT, 0.7, "account.last_four"
     if topic and topic not in LOCAL and fit(topic, run) > TOO_LONG and not long_phone:
         score = min(0.99, 0.5 + weight / 16)
         return topic, score, f"{topic.lower()}.{rule}"
@@ -288,9 +294,6 @@ def _decide(
     n = len(run.text)
     if run.letters:
         return "ACCOUNT_NUMBER", 0.5, "code.shape"
-    said = {
-        lang.near.get(atom.text) for atom in scene.atoms[max(0, run.first - CUE_REACH) : run.first]
-    }
     if n >= 12 and "CARD_NUMBER" in said:
         return "CARD_NUMBER", 0.7, "card.length"
     if "ACCOUNT_NUMBER" in said and n < 13:

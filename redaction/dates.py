@@ -29,6 +29,7 @@ def find_dates(atoms: Sequence[Atom], runs: Sequence[Run], lang: Language) -> li
     """Return the dates of one turn that name a month."""
     found: list[Date] = []
     months, fillers = lang.words["months"], lang.words["fillers"]
+    coded = {at for run in runs if run.letters for at in range(run.first, run.last)}
     plain = [run for run in runs if not run.letters]
     ends = {run.last: run for run in plain}
     starts = {run.first: run for run in plain}
@@ -36,7 +37,7 @@ def find_dates(atoms: Sequence[Atom], runs: Sequence[Run], lang: Language) -> li
         if (
             atom.text not in months
             or (found and at < found[-1].last)
-            or any(r.first <= at < r.last for r in runs)  # a NATO letter of a code
+            or at in coded  # a NATO letter of a code
         ):
             continue
         first, last = at, at + 1
@@ -125,7 +126,9 @@ def _year(text: str) -> int | None:
 
 def written_dates(atoms: Sequence[Atom]) -> list[Date]:
     """Return dates of digits in one written word: 12/04/1985, 1985-04-12."""
-    found = []
+    found: list[Date] = []
+    if sum(atom.kind == DIGITS for atom in atoms) < 3:
+        return found
     at = 0
     while at + 2 < len(atoms):
         three = atoms[at : at + 3]

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from redaction.language import Language
-from redaction.numbers import Run
 from redaction.scene import Scene
 from redaction.tokens import DIGITS, EMAIL, IP, URL, WORD, Atom
 
@@ -58,7 +57,7 @@ def _spoken(scene: Scene, lang: Language) -> None:
         else:
             continue
         if sign is not None:
-            first = _local(atoms, sign, lang, scene.runs)
+            first = _local(scene, sign, lang)
             if first < sign:
                 scene.add(first, last, "EMAIL", 0.95, "internet", "email.spoken",
                           "an e-mail address as spoken")  # fmt: skip
@@ -66,7 +65,7 @@ def _spoken(scene: Scene, lang: Language) -> None:
                 continue
         host = _host(atoms, at, lang)
         if lang.has("hosts", atoms[host].text):
-            first = _local(atoms, host, lang, scene.runs)
+            first = _local(scene, host, lang)
             scene.add(first, last, "EMAIL", 0.7, "internet", "email.no_at",
                       "an e-mail host without its at sign")  # fmt: skip
         else:
@@ -90,22 +89,21 @@ def _at_sign(atoms: Sequence[Atom], dot: int, lang: Language) -> int | None:
     return None
 
 
-def _local(atoms: Sequence[Atom], sign: int, lang: Language, runs: Sequence[Run]) -> int:
+def _local(scene: Scene, sign: int, lang: Language) -> int:
     """Return the first atom of the local part that ends at `sign`."""
+    atoms = scene.atoms
     first = sign
     if first and atoms[first - 1].text == "sign":
         first -= 1
     back = first - 1
-    spelled_at = {
-        i: run.first for run in runs if run.letters for i in range(run.first, run.last)
-    }  # "r as in romeo" is one piece
     while back >= 0 and sign - back <= MAX_LOCAL:
         atom = atoms[back]
         text = atom.text
         if atom.stop:
             break
-        if back in spelled_at:
-            first = spelled_at[back]
+        run = scene.run_before(back + 1)
+        if run is not None and run.letters:  # "r as in romeo" is one piece
+            first = run.first
             back = first - 1
             continue
         joined = back + 1 < sign and lang.has("email_marks", atoms[back + 1].text)

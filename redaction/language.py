@@ -15,7 +15,25 @@ import yaml
 _GROUP = re.compile(r"\(([^()]*)\)")
 _HERE = Path(__file__).parent / "languages"
 
-Phrases = Mapping[str, tuple[tuple[tuple[str, ...], str], ...]]  # first word -> (words, tag)
+Tagged = tuple[tuple[tuple[str, ...], str], ...]  # (words of a phrase, its tag), longest first
+
+
+class Phrases(dict[str, Tagged]):
+    """Phrases by their first word; `pairs` has those of two words and more by the first two."""
+
+    def __init__(self, found: Mapping[str, Tagged]) -> None:
+        super().__init__(found)
+        self.single: dict[str, str] = {}
+        pairs: dict[tuple[str, str], list[tuple[tuple[str, ...], str]]] = {}
+        for phrase in (phrase for tagged in found.values() for phrase in tagged):
+            words, tag = phrase
+            if len(words) == 1:
+                self.single.setdefault(words[0], tag)
+            else:
+                pairs.setdefault((words[0], words[1]), []).append(phrase)
+        self.pairs: dict[tuple[str, str], Tagged] = {
+            key: tuple(tagged) for key, tagged in pairs.items()
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +87,12 @@ def phrases(tagged: Iterable[tuple[str, str]]) -> Phrases:
             for reading in expand(phrase):
                 words = tuple(reading.replace("-", " ").split())
                 table.setdefault(words[0], set()).add((words, tag))
-    return {
-        first: tuple(sorted(found, key=lambda item: (-len(item[0]), item)))
-        for first, found in table.items()
-    }
+    return Phrases(
+        {
+            first: tuple(sorted(found, key=lambda item: (-len(item[0]), item)))
+            for first, found in table.items()
+        }
+    )
 
 
 @lru_cache(maxsize=8)
@@ -124,6 +144,7 @@ def load_language(code: str) -> Language:
         "as_in": raw["letters"]["as_in"],
         "acronyms": raw["letters"]["acronyms"],
         "states": street["states"],
+        "place_fields": street["fields"],
         "asks": raw["asks"],
         "topic_changes": raw["topic_changes"],
         "stalls": raw["stalls"],

@@ -14,6 +14,7 @@ from redaction.scene import Scene
 from redaction.tokens import WORD, Atom
 
 MAX_NAME = 4  # words of one name
+SPEAKING = frozenset({"from", "here", "speaking", "calling", "and", "again", "with"})
 EARLY = 4  # "this is" leads into a name near the beginning of a turn only
 GREETING = frozenset({"hi", "hello", "thanks", "you", "hey", "okay", "mr", "mrs", "ms", "miss"})
 PARTICLES = frozenset({"de", "la", "van", "von", "der", "den", "bin", "al", "el", "da", "di", "du",
@@ -77,7 +78,8 @@ def label_names(scene: Scene, lang: Language, listed: bool) -> None:
     for first, end in find_all(atoms, lang.lists["name_leads"]):
         hit = match(atoms, first, lang.lists["name_strong_leads"])
         strong = hit is not None and hit[0] >= end
-        if first and atoms[first - 1].text.removesuffix("'s") in lang.words["things"]:
+        thing = first and not atoms[first - 1].stop and atoms[first - 1].text
+        if thing and thing.removesuffix("'s") in lang.words["things"]:
             continue
         at = end
         while at < n and atoms[at].text in (
@@ -95,7 +97,7 @@ def label_names(scene: Scene, lang: Language, listed: bool) -> None:
             atoms[first].text != "this" or first <= EARLY
         )
         stop = _extent(atoms, at, lang, strong)
-        if not strong and stop == at and at + 1 < n and medium and _speaks(atoms, at, lang):
+        if not strong and stop == at and at < n and medium and _speaks(atoms, at, lang):
             stop = at + 1  # "this is mark from accounts"
         elif (
             stop > at
@@ -171,9 +173,9 @@ def _unlike_verb(text: str) -> bool:
 
 def _speaks(atoms: Sequence[Atom], at: int, lang: Language) -> bool:
     """Whether a name that is a word stands in "this is mark from accounts"."""
-    return lang.has("word_names", atoms[at].text) and atoms[at + 1].text in (
-        "from", "here", "speaking", "calling", "and", "again", "at", "with",
-    )  # fmt: skip
+    if not lang.has("word_names", atoms[at].text):
+        return False
+    return at + 1 == len(atoms) or atoms[at].stop or atoms[at + 1].text in SPEAKING
 
 
 def _shorten(atoms: Sequence[Atom], first: int, last: int, lang: Language) -> int:

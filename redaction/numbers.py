@@ -59,7 +59,7 @@ def _number(atoms: Sequence[Atom], at: int, lang: Language) -> _Element | None:
         return _Element(at, at + 1, value, False, True)
     if value := lang.tens.get(text):
         return _Element(at, at + 1, value, False, True, tens=True)
-    if text in lang.repeats and at + 1 < len(atoms):
+    if text in lang.repeats and at + 1 < len(atoms) and atoms[at + 1].text not in lang.repeats:
         following = _number(atoms, at + 1, lang)
         times = lang.repeats[text]
         if following is not None and not following.scale and not following.letter:

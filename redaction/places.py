@@ -6,7 +6,7 @@ for an address. Refuses a street word alone ("the road", "no way").
 
 from __future__ import annotations
 
-from redaction.dialogue import match
+from redaction.dialogue import find_all, match
 from redaction.language import Language
 from redaction.numbers import is_quantity
 from redaction.scene import Scene
@@ -41,6 +41,7 @@ def label_places(scene: Scene, lang: Language, asked: bool) -> None:
         last = _tail(scene, at + 1, lang)
         scene.add(first, last, "ADDRESS", 0.85, "places", "address.street", "a street address")
         until = last
+    _fields(scene, lang)
     _states(scene, lang)
     _unit_numbers(scene, lang, asked)
 
@@ -49,13 +50,12 @@ def _house(scene: Scene, street: int, lang: Language, asked: bool) -> int | None
     """Return the first atom of the address whose street word is at `street`."""
     atoms = scene.atoms
     weak = lang.has("street_weak", atoms[street].text)
-    ends = {run.last: run for run in scene.runs if run.digits}
     back = street
     names = 0
     numbered: int | None = None
     while back > 0 and names <= MAX_NAME:
-        run = ends.get(back)
-        if run is not None and back <= street:
+        run = scene.run_before(back)
+        if run is not None and run.digits and back <= street:
             if back < len(atoms) and atoms[back].text in lang.ordinals and run.values == 1:
                 back, numbered = run.first, run.first  # "west forty second street"
                 continue
@@ -72,7 +72,8 @@ def _house(scene: Scene, street: int, lang: Language, asked: bool) -> int | None
         ordinary = lang.has("common", text) and not lang.has("word_names", text)
         begins = back < 2 or atoms[back - 2].stop
         plain = begins or not previous.capital or len(text) < 4
-        if text in LINKS or (ordinary and plain and text not in STREET_NAMES):
+        asking = text in lang.lists["questions"]
+        if text in LINKS or asking or (ordinary and plain and text not in STREET_NAMES):
             break
         names += 1
         back -= 1
@@ -96,13 +97,12 @@ def _house(scene: Scene, street: int, lang: Language, asked: bool) -> int | None
 def _unit_before(scene: Scene, first: int, lang: Language) -> int:
     """Take in "flat 3b" in front of a house number."""
     atoms = scene.atoms
-    starts = {run.last: run for run in scene.runs}
     back = first
     for _ in range(2):
         edge = back
         while edge > 0 and atoms[edge - 1].text in ("comma", "um", "uh"):
             edge -= 1
-        run = starts.get(edge)
+        run = scene.run_before(edge)
         if run is not None and run.first and lang.has("street_units", atoms[run.first - 1].text):
             back = run.first - 1
         elif edge and lang.has("street_units", atoms[edge - 1].text):
@@ -115,7 +115,6 @@ def _unit_before(scene: Scene, first: int, lang: Language) -> int:
 def _tail(scene: Scene, at: int, lang: Language) -> int:
     """Return the end of an address whose street ends at `at`: unit, town, state, zip."""
     atoms = scene.atoms
-    starts = {run.first: run for run in scene.runs}
     last = at
     city = 0
     begin = at
@@ -123,7 +122,7 @@ def _tail(scene: Scene, at: int, lang: Language) -> int:
         text = atoms[at].text
         if at > begin and atoms[at - 1].stop and at == last and city and text in ("i", "and", "my"):
             break
-        run = starts.get(at)
+        run = scene.run_at(at)
         if run is not None:
             at = last = run.last
             continue
@@ -169,6 +168,25 @@ def _tail(scene: Scene, at: int, lang: Language) -> int:
             break
         at = last = at + 1
     return last
+
+
+def _fields(scene: Scene, lang: Language) -> None:
+    """Find what follows "the city is" or "in the state of"."""
+    atoms = scene.atoms
+    for _, end in find_all(atoms, lang.lists["place_fields"]):
+        last = end
+        state = match(atoms, end, lang.lists["states"]) if end < len(atoms) else None
+        if state is not None:
+            last = state[0]
+        while state is None and last < len(atoms) and last < end + MAX_CITY:
+            if lang.has("common", atoms[last].text) and (not atoms[last].capital):
+                break
+            last += 1
+            if atoms[last - 1].stop:
+                break
+        if last > end:
+            scene.add(end, last, "ADDRESS", 0.6, "places", "address.field",
+                      "what follows the name of a part of an address")  # fmt: skip
 
 
 def _states(scene: Scene, lang: Language) -> None:

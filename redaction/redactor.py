@@ -18,9 +18,10 @@ from redaction.numbers import scan
 from redaction.policy import Policy
 from redaction.records import Finding, Turn
 from redaction.scene import Scene, Span
-from redaction.tokens import Pieces, atoms_of, normalise
+from redaction.tokens import DIGITS, EMAIL, Pieces, atoms_of, normalise
 
 ECHO = 4  # digits that must be equal for a later run to be the same value again
+WRITTEN_DIGITS = 6  # fewer are no card, SSN or IBAN
 LOOK_AHEAD = 2  # turns in which a number may still be called by its kind
 AGENTS = ("agent", "advisor", "adviser", "representative", "operator", "rep", "assistant")
 CUSTOMERS = ("customer", "caller", "client", "user", "member", "patient")
@@ -168,10 +169,16 @@ class Redactor:
         """Add Presidio's findings and the organisation's own."""
         if not (self.policy.presidio or self.recognizers or self._custom):
             return
+        if self.recognizers or self._custom:
+            wanted = list(range(len(turns)))
+        else:
+            wanted = [scene.turn for scene in scenes if _written(scene)]
+        if not wanted:
+            return
         texts, starts = [], []
-        for turn in turns:
+        for index in wanted:
             offsets, position, parts = [], 0, []
-            for word in turn.words:
+            for word in turns[index].words:
                 text = normalise(word.text)
                 offsets.append((position, position + len(text)))
                 parts.append(text)
@@ -183,26 +190,27 @@ class Redactor:
             from redaction.written import find_written
 
             found = find_written(texts, self.recognizers)
-        for index, text in enumerate(texts):
+        for at, text in enumerate(texts):
             for item, patterns in self._custom:
                 for pattern in patterns:
-                    found[index].extend(
+                    found[at].extend(
                         (hit.start(), hit.end(), item.label, item.score, f"custom.{item.id}")
                         for hit in pattern.finditer(text)
                     )
-            for start, end, label, score, rule in found[index]:
-                first = bisect_right(starts[index], start, key=lambda place: place[1])
-                last = bisect_left(starts[index], end, key=lambda place: place[0]) - 1
+            for start, end, label, score, rule in found[at]:
+                first = bisect_right(starts[at], start, key=lambda place: place[1])
+                last = bisect_left(starts[at], end, key=lambda place: place[0]) - 1
                 if first <= last:
-                    self._add_words(scenes[index], first, last, label, score, rule)
+                    self._add_words(scenes[wanted[at]], first, last, label, score, rule)
 
     def _add_words(
         self, scene: Scene, first: int, last: int, label: str, score: float, rule: str
     ) -> None:
-        inside = [i for i, atom in enumerate(scene.atoms) if first <= atom.word <= last]
-        if inside:
+        begin = bisect_left(scene.atoms, first, key=lambda atom: atom.word)
+        end = bisect_right(scene.atoms, last, key=lambda atom: atom.word)
+        if begin < end:
             detector = "custom" if rule.startswith("custom.") else "presidio"
-            scene.add(inside[0], inside[-1] + 1, label, score, detector, rule,
+            scene.add(begin, end, label, score, detector, rule,
                       "a written form with a fixed pattern")  # fmt: skip
 
     def _own_names(self, scenes: Sequence[Scene]) -> set[str]:
@@ -242,6 +250,17 @@ class Redactor:
             else:
                 merged.append((first, last, span))
         return [_finding(scene.turn, first, last, span, turn) for first, last, span in merged]
+
+
+def _written(scene: Scene) -> bool:
+    """Whether a written form of a fixed pattern can stand in a turn: digits enough, or an @."""
+    digits = 0
+    for atom in scene.atoms:
+        if atom.kind == EMAIL:
+            return True
+        if atom.kind == DIGITS:
+            digits += len(atom.text)
+    return digits >= WRITTEN_DIGITS
 
 
 def _own_name(scene: Scene, span: Span) -> str:

@@ -37,6 +37,8 @@ class Scene:
     heading: Heading
     spans: list[Span] = field(default_factory=list)
     open: list[Open] = field(default_factory=list)  # questions open when the turn begins
+    _starts: dict[int, Run] | None = None
+    _ends: dict[int, Run] | None = None
     _marks: bytearray = field(default_factory=bytearray)  # atoms under a span
 
     def add(
@@ -50,6 +52,18 @@ class Scene:
         self.spans.append(
             Span(self.turn, first, last, label, score, detector, rule, reason, value=value)
         )
+
+    def run_at(self, first: int) -> Run | None:
+        """Return the run that begins at an atom."""
+        if self._starts is None:
+            self._starts = {run.first: run for run in self.runs}
+        return self._starts.get(first)
+
+    def run_before(self, last: int) -> Run | None:
+        """Return the run that ends right before an atom."""
+        if self._ends is None:
+            self._ends = {run.last: run for run in self.runs}
+        return self._ends.get(last)
 
     def taken(self, first: int, last: int) -> bool:
         """Whether a span found so far overlaps these atoms."""

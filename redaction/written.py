@@ -1,7 +1,7 @@
 """Presidio for written forms, offline: our own blank language model and no suffix-list download.
 
-Decides which Presidio recognizers run and what their labels are called here. Refuses to run on
-turns without a digit, an @ or a dot: nothing of theirs can be found there.
+Decides which Presidio recognizers run and what their labels are called here. The redactor asks only for
+turns that hold digits or an @.
 """
 
 from __future__ import annotations
@@ -81,12 +81,8 @@ def find_written(
         Per text: (start, end, our label, score, recognizer name).
     """
     found: list[list[tuple[int, int, str, float, str]]] = [[] for _ in texts]
-    gated = [i for i, text in enumerate(texts) if _worth(text)]
-    if not gated and not extra:
-        return found
     engine = _analyzer()
-    wanted = range(len(texts)) if extra else gated
-    for index in wanted:
+    for index in range(len(texts)):
         results = engine.analyze(
             texts[index], language="en", ad_hoc_recognizers=list(extra) or None, score_threshold=0.3
         )
@@ -95,9 +91,3 @@ def find_written(
             name = (result.recognition_metadata or {}).get("recognizer_name", "presidio")
             found[index].append((result.start, result.end, label, float(result.score), name))
     return found
-
-
-def _worth(text: str) -> bool:
-    """Whether a written form can stand in a text at all."""
-    digits = sum(char.isdigit() for char in text)
-    return "@" in text or digits >= 6
