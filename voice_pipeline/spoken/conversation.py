@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Literal
 
 from voice_pipeline.domain import Evidence, RedactedTranscript, RedactedTurn
+from voice_pipeline.spoken.numbers import is_numeric, is_unit
 from voice_pipeline.spoken.phrases import Match, Phrase, Spoken
 from voice_pipeline.spoken.words import Token, quote, tokens, vocabulary
 
@@ -130,6 +131,11 @@ class Conversation:
             short = len(words) <= WHOLE_TURN_WORDS
             first = 0 if short else max(0, first - AROUND)
             last = len(words) - 1 if short else min(len(words) - 1, last + AROUND)
+        # a number cut in two is another number: "eleven hundred" must not become "eleven"
+        while first > 0 and is_numeric(words[first].text) and is_numeric(words[first - 1].text):
+            first -= 1
+        while last < len(words) - 1 and _goes_on(words[last].text, words[last + 1].text):
+            last += 1
         turn = self.turn(number)
         start = words[first].start if words else None
         end = words[last].end if words else None
@@ -139,6 +145,10 @@ class Conversation:
             turn.start if start is None else start,
             turn.end if end is None else end,
         )
+
+
+def _goes_on(word: str, following: str) -> bool:
+    return is_numeric(word) and (is_numeric(following) or is_unit(following))
 
 
 def _ends_sentence(word: str) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from voice_pipeline.spoken.words import Token, listed, vocabulary
+from voice_pipeline.spoken.words import Token, comparable, listed, vocabulary
 
 UNITS = {
     word: value
@@ -210,3 +210,22 @@ NOT_MONEY = vocabulary(
 def said(value: float) -> str:
     """Write an amount for people: 320, 45.99."""
     return f"{value:,.0f}" if value == int(value) else f"{value:,.2f}"
+
+
+def is_numeric(word: str) -> bool:
+    """Tell whether a word as written can be part of a number."""
+    return any(
+        form in UNITS
+        or form in TENS
+        or form in SCALES
+        or form in ("oh", "double", "triple")
+        or form[:1].isdigit()
+        for form in comparable(word)
+    )
+
+
+def is_unit(word: str) -> bool:
+    """Tell whether a word as written is a currency or a percentage."""
+    return any(
+        form in _CURRENCIES or form in _CENTS or form == "percent" for form in comparable(word)
+    )
