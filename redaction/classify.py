@@ -134,11 +134,11 @@ def label_runs(scene: Scene, dates: Sequence[Date], policy: Policy, lang: Langua
         Runs that stay unlabelled, for evidence from the rest of the call.
     """
     left: list[Run] = []
-    _label_dates(scene, dates, policy, lang)
+    evidence = _Evidence(scene, lang)
+    _label_dates(scene, dates, policy, lang, evidence)
     dated = bytearray(len(scene.atoms))
     for date in dates:
         dated[date.first : date.last] = b"\1" * (date.last - date.first)
-    evidence = _Evidence(scene, lang)
     for run in scene.runs:
         if any(dated[run.first : run.last]) or (run.text in kept and not is_card(run)):
             continue
@@ -172,9 +172,10 @@ class _Evidence:
         self.runs = [run.first for run in scene.runs]
         self.words = frozenset(i for cue in self.cues for i in range(cue.first, cue.last))
 
-    def near(self, run: Run) -> list[Cue]:
-        low = bisect_left(self.starts, run.first - CUE_REACH - 8)
-        high = bisect_left(self.starts, run.last + CUE_AFTER_REACH + 1)
+    def near(self, first: int, last: int) -> list[Cue]:
+        """Return the cues that stand near enough to say something about these atoms."""
+        low = bisect_left(self.starts, first - CUE_REACH - 8)
+        high = bisect_left(self.starts, last + CUE_AFTER_REACH + 5)
         return self.cues[low:high]
 
 
@@ -183,7 +184,7 @@ def _topic(
 ) -> tuple[str, float, str]:
     """Return the best topic for a run, its weight, and where the evidence stands."""
     best: tuple[float, str, str] = (0.0, "", "")
-    for cue in evidence.near(run):
+    for cue in evidence.near(run.first, run.last):
         gap = run.first - cue.last
         if cue.topic == "ADDRESS" and gap > ADDRESS_REACH and not run.letters:
             continue  # a street address has its own grammar; a bare number must stand close
@@ -326,17 +327,19 @@ def _label_letters(scene: Scene, run: Run, lang: Language, evidence: _Evidence) 
     )  # fmt: skip
 
 
-def _label_dates(scene: Scene, dates: Sequence[Date], policy: Policy, lang: Language) -> None:
+def _label_dates(
+    scene: Scene, dates: Sequence[Date], policy: Policy, lang: Language, evidence: _Evidence
+) -> None:
     for date in dates:
         topic = ""
         distance = 99
-        for cue in scene.heading.cues:
+        for cue in evidence.near(date.first, date.last):
             if cue.topic in ("DOB", "CARD_EXPIRY", "SECURITY_ANSWER", REFERENCE, "EVENT"):
                 gap = date.first - cue.last if cue.last <= date.first else cue.first - date.last + 4
                 if 0 <= gap < min(distance, 15):
                     topic, distance = cue.topic, gap
         if not topic and (item := scene.waiting("DOB", "CARD_EXPIRY", "SECURITY_ANSWER")):
-            lone = all(d is date for d in dates)
+            lone = len(dates) == 1
             fresh = item.answered < 4 or _bare_date(scene, date, lang)
             if (item.asked or lone) and fresh:
                 topic = item.topic

@@ -1,15 +1,17 @@
 """Presidio for written forms, offline: our own blank language model and no suffix-list download.
 
-Decides which Presidio recognizers run and what their labels are called here. The redactor asks only for
-turns that hold digits or an @.
+Decides which Presidio recognizers run and what their labels are called here. The redactor asks
+only for turns that hold digits or an @. Refuses any download.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
+LOWEST_SCORE = 0.3  # below it Presidio says "any number of this length"
 OURS = {
     "EMAIL_ADDRESS": "EMAIL", "CREDIT_CARD": "CARD_NUMBER", "US_SSN": "SSN", "IBAN_CODE": "IBAN",
     "IP_ADDRESS": "IP_ADDRESS", "URL": "URL", "UK_NHS": "MEDICAL_ID",
@@ -52,17 +54,21 @@ def offline_email_recognizer() -> Any:
 
 
 @lru_cache(maxsize=1)
-def _analyzer() -> Any:
-    import logging
-
+def _recognizers() -> tuple[Any, ...]:
     import presidio_analyzer.predefined_recognizers as predefined
+
+    logging.getLogger("presidio-analyzer").setLevel(logging.ERROR)
+    return (offline_email_recognizer(), *(getattr(predefined, name)() for name in DEFAULT))
+
+
+@lru_cache(maxsize=1)
+def _engine() -> Any:
+    """Return an analyzer for recognizers of a user's own, which may want tokens and context."""
     from presidio_analyzer import AnalyzerEngine, RecognizerRegistry
 
     logging.getLogger("presidio-analyzer").setLevel(logging.ERROR)
     registry = RecognizerRegistry(supported_languages=["en"])
     registry.add_recognizer(offline_email_recognizer())
-    for name in DEFAULT:
-        registry.add_recognizer(getattr(predefined, name)())
     return AnalyzerEngine(
         registry=registry, nlp_engine=blank_nlp_engine(), supported_languages=["en"]
     )
@@ -81,13 +87,20 @@ def find_written(
         Per text: (start, end, our label, score, recognizer name).
     """
     found: list[list[tuple[int, int, str, float, str]]] = [[] for _ in texts]
-    engine = _analyzer()
-    for index in range(len(texts)):
-        results = engine.analyze(
-            texts[index], language="en", ad_hoc_recognizers=list(extra) or None, score_threshold=0.3
-        )
-        for result in results:
-            label = OURS.get(result.entity_type, result.entity_type)
-            name = (result.recognition_metadata or {}).get("recognizer_name", "presidio")
-            found[index].append((result.start, result.end, label, float(result.score), name))
+    for index, text in enumerate(texts):
+        results = [
+            (type(recognizer).__name__, result)
+            for recognizer in _recognizers()
+            for result in recognizer.analyze(text, recognizer.supported_entities, None) or ()
+        ]
+        if extra:
+            results += [
+                ((hit.recognition_metadata or {}).get("recognizer_name", "presidio"), hit)
+                for hit in _engine().analyze(text, language="en", ad_hoc_recognizers=list(extra))
+            ]
+        found[index] = [
+            (hit.start, hit.end, OURS.get(hit.entity_type, hit.entity_type), float(hit.score), name)
+            for name, hit in results
+            if hit.score >= LOWEST_SCORE
+        ]
     return found
