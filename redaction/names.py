@@ -285,7 +285,10 @@ def follow(scenes: Sequence[Scene], lang: Language) -> None:
     for scene in scenes:
         for at, atom in enumerate(scene.atoms):
             text = atom.text.removesuffix("'s")
-            if text in wordlike and at and scene.atoms[at - 1].text in GREETING:
+            before = scene.atoms[at - 1].text if at else ""
+            if before == "you" and (at < 2 or scene.atoms[at - 2].text != "thank"):
+                before = ""
+            if text in wordlike and before in GREETING:
                 after = scene.atoms[at + 1].text if at + 1 < len(scene.atoms) else ""
                 if after not in ("i", "the", "we", "you") and not scene.taken(at, at + 1):
                     _add(scene, at, at + 1, 0.7, "name.followed", "a name found before, greeted")

@@ -56,7 +56,7 @@ class SpokenRecognizer(EntityRecognizer):
                     finding.label, start, end, finding.score,
                     recognition_metadata={
                         RecognizerResult.RECOGNIZER_NAME_KEY: NAME,
-                        RecognizerResult.RECOGNIZER_IDENTIFIER_KEY: finding.rule,
+                        RecognizerResult.RECOGNIZER_IDENTIFIER_KEY: self.id,
                     },
                 )
             )  # fmt: skip
