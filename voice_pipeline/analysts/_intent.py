@@ -95,7 +95,7 @@ class Intents:
             self._kinds[label].label,
             confidence,
             similarity,
-            "auto" if sure else "human",
+            "auto" if sure and self._kinds[label].automatic else "human",
             turns[best],
         )
 

@@ -172,6 +172,8 @@ class RequestKind(Strict):
     urgency: Priority = "normal"
     # another type that the call also speaks for is preferred
     gives_way: bool = False
+    # false: a person decides, however sure the classifier is
+    automatic: bool = True
     cues: tuple[PhraseText, ...] = ()
     required: tuple[Required, ...] = ()
     examples: tuple[Sentence, ...] = Field(min_length=3)

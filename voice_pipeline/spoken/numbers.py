@@ -203,7 +203,7 @@ def _with_unit(texts: Sequence[str], number: Number) -> Number:
 NOT_MONEY = vocabulary(
     "day days hour hours minute minutes week weeks month months year years times people "
     "o'clock oclock am pm percent items item orders parcels boxes pieces working business "
-    "calls second seconds weekdays of"
+    "calls second seconds weekdays"
 )
 
 

@@ -132,13 +132,16 @@ class Spoken:
         return found
 
     def _spans(self, variant: Sequence[Element]) -> list[tuple[int, int]]:
-        places = [self._where(element.words) for element in variant]
-        if not all(places):
-            return []
+        places: list[list[int]] = []
+        for element in variant:
+            where = self._where(element.words)
+            if not where:
+                return []
+            places.append(where)
         ends = {place: place for place in places[0]}  # last position -> first position
-        for element, where in zip(variant[1:], places[1:], strict=True):
+        for element, later in zip(variant[1:], places[1:], strict=True):
             nearer: dict[int, int] = {}
-            known = set(where)
+            known = set(later)
             for end, first in ends.items():
                 for position in range(end + 1, end + 2 + element.gap):
                     if position in known:
