@@ -50,14 +50,14 @@ def label_secrets(scene: Scene, lang: Language, policy_unparsed: bool) -> None:
     first, last = content[0], content[-1] + 1
     if last - first > MAX_ANSWER + 6:
         return
-    scene.add(first, last, item.topic, 0.8, "answers", f"{item.topic.lower()}.answer",
+    scene.add(first, last, item.topic, 0.88, "answers", f"{item.topic.lower()}.answer",
               "the answer to an open question for a secret")  # fmt: skip
     scene.answered(item.topic, 4)
 
 
 def _content(atom: Atom, lang: Language, topic: str) -> bool:
     text = atom.text
-    if text in lang.homophones and topic in NUMERIC:
+    if topic in NUMERIC and (text in lang.homophones or _number(text, lang)):
         return True
     return not (lang.has("leads", text) or lang.has("fillers", text) or lang.has("common", text))
 

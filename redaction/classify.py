@@ -72,6 +72,8 @@ ENOUGH = 0.5  # weight a label needs
 CUE_REACH = 30  # atoms between a cue and its value in the same turn
 CUE_AFTER_REACH = 6
 BEGAN = frozenset({"since", "purchased", "bought", "opened", "built"})
+CARD_REACH = 3  # atoms between a card number and an expiry or code said right behind it
+CARD_DIGITS = 12
 ADDRESS_REACH = 3
 SHORT = frozenset({"CARD_CVV", "PIN", "DOB", "CARD_EXPIRY"})  # any short number looks like one
 SHORT_WAIT = 2  # turns for a correction or read-back of these
@@ -159,6 +161,8 @@ def label_runs(scene: Scene, dates: Sequence[Date], policy: Policy, lang: Langua
             run.first -= 1
         scene.add(run.first, run.last, label, score, "numbers", rule, _reason(rule), value=run.text)
         scene.answered(label, len(run.text))
+        if label.startswith("CARD_") and (label != "CARD_NUMBER" or run.digits >= CARD_DIGITS):
+            evidence.card_end = run.last
     return left
 
 
@@ -167,6 +171,7 @@ class _Evidence:
 
     def __init__(self, scene: Scene, lang: Language) -> None:
         self.bare = _bare(scene, lang)
+        self.card_end: int | None = None  # where the last card number of the turn ended
         self.cues = scene.heading.cues
         self.starts = [cue.first for cue in self.cues]
         self.runs = [run.first for run in scene.runs]
@@ -184,6 +189,10 @@ def _topic(
 ) -> tuple[str, float, str]:
     """Return the best topic for a run, its weight, and where the evidence stands."""
     best: tuple[float, str, str] = (0.0, "", "")
+    if evidence.card_end is not None and 0 <= run.first - evidence.card_end <= CARD_REACH:
+        topic = {3: "CARD_CVV", 4: "CARD_EXPIRY", 6: "CARD_EXPIRY"}.get(run.digits, "")
+        if topic and not run.letters:
+            best = (MENTIONED, topic, "after_card")
     for cue in evidence.near(run.first, run.last):
         gap = run.first - cue.last
         if cue.topic == "ADDRESS" and gap > ADDRESS_REACH and not run.letters:
@@ -202,7 +211,7 @@ def _topic(
         best = max(best, (weight + fit(cue.topic, run), cue.topic, rule))
     for back in (run.first - 1, run.first - 2):
         if back >= 0 and not scene.atoms[back].stop and back not in evidence.words:
-            topic = lang.near.get(scene.atoms[back].text)
+            topic = lang.near.get(scene.atoms[back].text, "")
             if topic and run.digits + run.letters >= NEAR_LENGTH:
                 best = max(best, (NEAR + fit(topic, run), topic, "cue"))
     bare = evidence.bare
@@ -210,6 +219,8 @@ def _topic(
         if item.topic in LOCAL and not item.asked:
             continue
         if item.topic in WORDY and not run.letters and not bare:
+            continue
+        if item.implied and (not bare or run.letters or fit(item.topic, run) < FITS):
             continue
         if item.answered >= SHAPES[item.topic].low and fit(item.topic, run) < FITS and not bare:
             continue
@@ -383,6 +394,7 @@ def _reason(rule: str) -> str:
         "cue_after": "a number in front of words that name this kind of value",
         "asked": "a number while a question for it is open",
         "mentioned": "a number shortly after this kind of value was mentioned",
+        "after_card": "a short number right behind a card number",
         "named_later": "a number that the next turns call by its kind",
         "checksum": "a number with the length and check digit of a card",
     }.get(place, "a number of this length without a unit")

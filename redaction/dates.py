@@ -91,7 +91,8 @@ def _numbered(atoms: Sequence[Atom], runs: Sequence[Run], lang: Language) -> lis
             continue
         run = starts.get(month + 1)
         if run is not None and run.digits in (2, 4):
-            found.append(Date(at, run.last, _year(run.text), True))
+            first = at - 1 if at and atoms[at - 1].text in lang.tens else at
+            found.append(Date(first, run.last, _year(run.text), True))
     return found
 
 

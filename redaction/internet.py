@@ -119,7 +119,7 @@ def _local(scene: Scene, sign: int, lang: Language) -> int:
             or lang.has("nato", text)
         ):
             first = back
-        elif lang.has("leads", text) or lang.has("common", text):
+        elif lang.has("leads", text.removesuffix("'s")) or lang.has("common", text):
             spelled = text in ("as", "in", "for", "like", "a", "i", "capital", "all", "then", "and")
             if (
                 (joined and back >= 1)

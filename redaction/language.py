@@ -61,6 +61,8 @@ class Language:
 def expand(phrase: str) -> list[str]:
     """Return every reading of a phrase with (a|b|) groups."""
     parts = _GROUP.split(phrase)
+    if any(char in part for part in parts for char in "()"):
+        raise ValueError(f"language pack: groups do not nest: {phrase}")
     choices = [part.split("|") if index % 2 else [part] for index, part in enumerate(parts)]
     return sorted({" ".join("".join(choice).split()) for choice in product(*choices)} - {""})
 

@@ -13,6 +13,7 @@ from redaction.language import Language
 from redaction.tokens import AMOUNT, DIGITS, IP, ORDINAL, TIME, WORD, Atom
 
 MAX_GAP = 4  # words of hesitation or correction inside one number ("no sorry it's")
+WHOLE = 15  # digits after which a comma begins another value ("4111 ... 1111, 04/28, 771")
 MAX_CODE = 5  # letters written together beside digits ("QQ 12 34 56 C", "MORGA657054")
 MAX_READINGS = 4  # groupings kept per run
 CORRECTION = frozenset({"no", "sorry", "wait", "actually", "mean", "correction", "scratch", "oops"})
@@ -118,12 +119,16 @@ def scan(atoms: Sequence[Atom], lang: Language, barred: frozenset[int] = frozens
     elements = _elements(atoms, lang, barred)
     runs: list[Run] = []
     group: list[_Element] = []
+    length = 0
     for element in elements:
-        if group and _joined(atoms, group[-1].last, element, lang):
+        full = length >= WHOLE and atoms[element.first - 1].comma
+        if group and not full and _joined(atoms, group[-1].last, element, lang):
             group.append(element)
+            length += len(element.text)
         else:
             _close(atoms, group, runs, lang)
             group = [element]
+            length = len(element.text)
     _close(atoms, group, runs, lang)
     return runs
 

@@ -140,6 +140,8 @@ class Redactor:
                 and (person.speaker != scene.speaker)
             ):
                 names.answer_name(scene, lang)
+            if any(span.label == "CARD_NUMBER" for span in scene.spans):
+                dialogue.imply(scene.turn, scene.speaker)
             dialogue.hear(scene.turn, scene.speaker, scene.heading, bool(scene.runs))
         return left
 
