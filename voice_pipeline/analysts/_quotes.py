@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from voice_pipeline.domain import Claim, Commitment, Evidence
+from voice_pipeline.spoken.numbers import is_numeric
 from voice_pipeline.spoken.words import Token, vocabulary
 
 FEWEST_WORDS = 4  # fewer words are no statement but a greeting or an answer
@@ -83,3 +84,17 @@ SAME = 0.7  # share of words from which two quotes say the same
 def _same_kind(a: str, b: str) -> bool:
     people = ("Caller", "Customer", "Agent")
     return a in people and b in people
+
+
+def says_something(inside: Sequence[Token]) -> bool:
+    """Tell whether a sentence is worth quoting: no courtesy, and no row of bare digits.
+
+    Bare digits are answers to identity questions; where redaction missed one it must not be the
+    note that shows it.
+    """
+    texts = [token.text for token in inside]
+    digits = sum(is_numeric(text) for text in texts)
+    return 2 * digits < len(texts) and not any(text in _COURTESY for text in texts)
+
+
+_COURTESY = vocabulary("sorry apologise apologize thank thanks welcome hello goodbye bye spell")

@@ -18,6 +18,7 @@ from voice_pipeline.analysts._quotes import (
     is_participle,
     is_plain,
     is_redacted,
+    says_something,
     turn_of,
     without_repeats,
 )
@@ -163,6 +164,7 @@ class Reader:
                 end = inside[-1].word
                 if (
                     len(inside) >= STATEMENT_WORDS
+                    and says_something(inside)
                     and not asks(quote.quote)
                     and not is_redacted(inside)
                 ):
