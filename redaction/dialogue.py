@@ -1,4 +1,4 @@
-"""Which value the talk is about: the questions that are open, asked by either side, several at once.
+"""Which value the talk is about: the questions that are open, by either side, several at once.
 
 Decides by cue phrases of the language pack. A question stays open for MAX_AGE turns, closes early
 once it was answered, and all close when the topic changes. Refuses to look at values.
@@ -13,6 +13,8 @@ from redaction.language import Language, Phrases
 from redaction.tokens import Atom
 
 MAX_AGE = 7  # turns a question stays open; research on 60 multi-turn calls
+ELLIPSIS = 6  # words: a cue in so short a turn asks for its value
+CARD_LENGTH = 12  # digits after which the rest of a card may follow
 ANSWERED_AGE = 3  # turns an answered question waits for pieces and read-backs
 
 
@@ -35,6 +37,7 @@ class Open:
     asked: bool  # False: only mentioned
     answered: int = 0  # characters heard so far
     answered_at: int = -1
+    implied: bool = False  # expiry and code, once a card number was given: bare answers only
 
 
 @dataclass(slots=True)
@@ -51,15 +54,24 @@ class Heading:
 def match(atoms: Sequence[Atom], at: int, table: Phrases) -> tuple[int, str] | None:
     """Return (end, tag) of the longest phrase that begins at `at`."""
     first = atoms[at].text
-    candidates = table.get(first) or table.get(first.removesuffix("'s"))
-    if candidates is None:
-        return None
+    if first not in table:
+        if not first.endswith("'s"):
+            return None
+        first = first.removesuffix("'s")
+        if first not in table:
+            return None
     n = len(atoms)
-    for words, tag in candidates:
-        end = at + len(words)
-        if end <= n and all(_same(atoms[at + k].text, words[k]) for k in range(1, len(words))):
-            return end, tag
-    return None
+    if at + 1 < n:
+        second = atoms[at + 1].text
+        candidates = table.pairs.get((first, second), ())
+        if second.endswith("'s"):
+            candidates += table.pairs.get((first, second.removesuffix("'s")), ())
+        for words, tag in candidates:
+            end = at + len(words)
+            if end <= n and all(_same(atoms[at + k].text, words[k]) for k in range(2, len(words))):
+                return end, tag
+    tag_alone = table.single.get(first)
+    return None if tag_alone is None else (at + 1, tag_alone)
 
 
 def _same(text: str, word: str) -> bool:
@@ -68,14 +80,16 @@ def _same(text: str, word: str) -> bool:
 
 def find_all(atoms: Sequence[Atom], table: Phrases) -> list[tuple[int, int]]:
     """Return (first, last) of every phrase of a table, left to right, not overlapping."""
-    found, at = [], 0
-    while at < len(atoms):
+    found: list[tuple[int, int]] = []
+    until = 0
+    for at, atom in enumerate(atoms):
+        text = atom.text
+        if at < until or not (text in table or text.endswith("'s")):
+            continue
         hit = match(atoms, at, table)
-        if hit is None:
-            at += 1
-        else:
+        if hit is not None:
             found.append((at, hit[0]))
-            at = hit[0]
+            until = hit[0]
     return found
 
 
@@ -101,6 +115,8 @@ def head(atoms: Sequence[Atom], lang: Language) -> Heading:
             changes = match(atoms, at, change) is not None
         if text in stall and not stalls:
             stalls = match(atoms, at, stall) is not None
+    if cues and len(atoms) <= ELLIPSIS and not question:
+        asks = True  # "and the expiry", "city and zip"
     return Heading(cues, asks or question, question, changes, stalls)
 
 
@@ -117,6 +133,15 @@ class Dialogue:
             for item in self.open
             if turn - item.turn <= (ANSWERED_AGE if item.answered else MAX_AGE)
         ]
+
+    def imply(self, turn: int, speaker: str) -> None:
+        """Expect the rest of a card once its number was given whole."""
+        heard = sum(item.answered for item in self.open if item.topic == "CARD_NUMBER")
+        if heard < CARD_LENGTH:
+            return
+        for topic in ("CARD_EXPIRY", "CARD_CVV"):
+            if not any(item.topic == topic for item in self.open):
+                self.open.append(Open(topic, turn, speaker, asked=False, implied=True))
 
     def hear(self, turn: int, speaker: str, heading: Heading, numbers: bool) -> None:
         """Open what a turn asks for or mentions; close what is over.
@@ -136,6 +161,7 @@ class Dialogue:
                     self.open.append(item)
                     item.turn, item.speaker = turn, speaker
                     item.asked = item.asked or heading.asks
+                    item.implied = False
                     if heading.asks:
                         item.answered = 0
                     break
