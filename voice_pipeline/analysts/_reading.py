@@ -175,6 +175,7 @@ class Reader:
         found: list[tuple[str, int, int]] = []
         for number in numbers(said):
             around = {token.text for token in said[max(0, number.first - 6) : number.first]}
+            around |= self._asked_before(said[number.first].turn)
             if number.kind == "money":
                 found.append(("Amount", number.first, number.last))
             elif number.kind == "reference" and around & _REFERENCE_CUES:
@@ -199,6 +200,12 @@ class Reader:
             between = said[last + 1 : later[0][1]] if later else []
             if not any(token.text in _CORRECTED for token in between):
                 yield label, said[first], said[last]
+
+    def _asked_before(self, turn: int) -> set[str]:
+        """Return the words of the turn before: `do you have the order number`."""
+        place = self.call.place[turn]
+        before = self.call.turns[place - 1].turn if place else None
+        return {token.text for token in self.call.tokens[before]} if before is not None else set()
 
     def actions(self, but: frozenset[int]) -> tuple[Claim, ...]:
         """Return what the agent says was done."""
