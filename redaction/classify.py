@@ -72,6 +72,7 @@ ENOUGH = 0.5  # weight a label needs
 CUE_REACH = 30  # atoms between a cue and its value in the same turn
 CUE_AFTER_REACH = 6
 BEGAN = frozenset({"since", "purchased", "bought", "opened", "built"})
+SINGLY = 3  # digits said one by one that make an answer an identifier
 CARD_REACH = 3  # atoms between a card number and an expiry or code said right behind it
 CARD_DIGITS = 12
 ADDRESS_REACH = 3
@@ -203,6 +204,8 @@ def _topic(
             starts = evidence.starts
             later = bisect_left(starts, run.first) - bisect_left(starts, cue.last)
             weight = CUE_BEFORE - DISTANCE_COST * gap - later - 0.5 * between
+            if cue.topic in ("DOB", "CARD_EXPIRY") and scene.taken(cue.last, run.first):
+                weight += TOO_LONG  # a date has answered it
             rule = "cue"
         elif cue.first >= run.last and cue.first - run.last <= CUE_AFTER_REACH:
             weight, rule = CUE_AFTER - 0.3 * (cue.first - run.last), "cue_after"
@@ -257,6 +260,10 @@ def _redact(
         if run.digits >= policy.digits_with_context or run.letters:
             return not (run.digits < 2 and not run.mixed and not bare)
         return bare and rule == "asked"
+    if bare and scene.asked and run.values >= SINGLY and policy.on("digits.asked"):
+        waits = any(item.topic in LOCAL for item in scene.open)
+        if not waits and run.digits == run.values and not run.scaled:
+            return True  # digit by digit in answer to a question: an identifier
     return run.digits >= policy.digits_without_context and (not run.scaled or run.values >= 7)
 
 
@@ -316,7 +323,9 @@ def _decide(
         return "SSN", 0.6, "ssn.length"
     if n in (7, 10, 11, 12):
         return "PHONE", 0.6, "phone.length"
-    return "ACCOUNT_NUMBER", 0.5 if n >= 7 else 0.35, "number.length"
+    if n < 7:
+        return "ACCOUNT_NUMBER", 0.35, "digits.asked" if scene.asked else "number.length"
+    return "ACCOUNT_NUMBER", 0.5, "number.length"
 
 
 def _label_letters(scene: Scene, run: Run, lang: Language, evidence: _Evidence) -> None:

@@ -100,6 +100,7 @@ class Redactor:
         for index, scene in enumerate(scenes):
             dialogue.expire(scene.turn)
             scene.open = list(dialogue.open)
+            scene.asked = index > 0 and scenes[index - 1].heading.asks
             following = [
                 cue.topic
                 for later in scenes[index + 1 : index + 1 + LOOK_AHEAD]
@@ -140,8 +141,7 @@ class Redactor:
                 and (person.speaker != scene.speaker)
             ):
                 names.answer_name(scene, lang)
-            if any(span.label == "CARD_NUMBER" for span in scene.spans):
-                dialogue.imply(scene.turn, scene.speaker)
+            dialogue.imply(scene.turn, scene.speaker)
             dialogue.hear(scene.turn, scene.speaker, scene.heading, bool(scene.runs))
         return left
 

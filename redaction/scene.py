@@ -37,6 +37,7 @@ class Scene:
     heading: Heading
     spans: list[Span] = field(default_factory=list)
     open: list[Open] = field(default_factory=list)  # questions open when the turn begins
+    asked: bool = False  # the turn before asks for something
     _starts: dict[int, Run] | None = None
     _ends: dict[int, Run] | None = None
     _marks: bytearray = field(default_factory=bytearray)  # atoms under a span
