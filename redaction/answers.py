@@ -99,7 +99,7 @@ def _named_here(scene: Scene, lang: Language) -> bool:
                 at = cue.last
                 if at >= len(atoms) or not _content(atoms[at], lang, cue.topic):
                     continue
-                if cue.topic not in ("USERNAME", "PASSWORD") or scene.heading.asks:
+                if cue.topic not in ("USERNAME", "PASSWORD") or scene.heading.question:
                     continue
                 if not any(at <= run.first <= at + 2 for run in scene.runs):
                     continue
