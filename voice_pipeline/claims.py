@@ -7,6 +7,7 @@ analyst, the one that comes with the product included.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -24,6 +25,7 @@ from voice_pipeline.spoken.dates import MONTHS, WEEKDAYS
 from voice_pipeline.spoken.numbers import numbers
 from voice_pipeline.spoken.words import Token, comparable, tokens, vocabulary
 
+_SENTENCE_END = re.compile(r"(?<=[.?!])\s+")
 _NEGATIONS = vocabulary("not no never nobody none nothing neither nor without unable")
 _DATES = frozenset(WEEKDAYS) | frozenset(MONTHS) - {"may", "march"}
 _ROLES = vocabulary("Caller Customer Agent I I'm I've I'll I'd")
@@ -83,7 +85,8 @@ def fault(
         return "speaker"
     said = [token for turn in cited for token in _tokens(turn.text)]
     claimed = _tokens(claim.text)
-    if not _values(claimed) <= _values(said):
+    spoken = set().union(*(_values(turn.text) | _whole_values(turn.text) for turn in cited))
+    if not _values(claim.text) <= spoken:
         return "number"
     heard = {token.text for token in said}
     if any(token.text in _DATES and token.text not in heard for token in claimed):
@@ -108,12 +111,13 @@ def _within(part: Sequence[str], whole: Sequence[str]) -> bool:
     return any(whole[at : at + width] == part for at in range(len(whole) - width + 1))
 
 
-def _values(said: Sequence[Token]) -> set[str]:
-    """Return every value that the words may stand for, digits and spoken forms alike."""
-    found: set[str] = set()
-    for number in numbers(said):
-        found.add(number.digits or f"{number.value:g}")
-    return found
+def _values(text: str) -> set[str]:
+    """Return every number of a text as digits; no number reaches from one sentence into the next."""
+    return set().union(*(_whole_values(sentence) for sentence in _SENTENCE_END.split(text)))
+
+
+def _whole_values(text: str) -> set[str]:
+    return {number.digits or f"{number.value:g}" for number in numbers(_tokens(text))}
 
 
 def _names(text: str) -> list[str]:
