@@ -112,7 +112,7 @@ def _within(part: Sequence[str], whole: Sequence[str]) -> bool:
 
 
 def _values(text: str) -> set[str]:
-    """Return every number of a text as digits; no number reaches from one sentence into the next."""
+    """Return every number of a text as digits; none reaches from one sentence into the next."""
     return set().union(*(_whole_values(sentence) for sentence in _SENTENCE_END.split(text)))
 
 
