@@ -22,7 +22,7 @@ import numpy as np
 
 from redaction.records import Word
 from voice_pipeline.domain import Ref, Samples, Segment, SegmentSpeech
-from voice_pipeline.ports import Progress, Transcriber, TranscriberTraits
+from voice_pipeline.ports import Connector, Progress, Transcriber, TranscriberTraits
 
 RATE = 16000  # Hz
 
@@ -168,6 +168,31 @@ def transcriber_contract(
             sure = result.language_confidence
             assert result.language, "a detected language must be named"
             assert sure is None or 0.0 <= sure <= 1.0, "language_confidence is 0..1"
+
+
+def connector_contract(make: Callable[[], Connector]) -> None:
+    """Check that a connector writes once per key, whatever happens around it.
+
+    Args:
+        make: builds the connector anew on the same, empty target; a new one stands for a new
+            process after a crash.
+
+    Raises:
+        AssertionError: with the promise that was broken.
+    """
+    first = make()
+    assert first.name, "a connector has a name"
+    assert first.find("contract-1") is None, "nothing was written yet, so nothing is found"
+    note = {"call_id": "contract", "text": "ünïcode \u202e and \n lines"}
+    receipt = first.deliver("contract-1", note)
+    assert receipt.key == "contract-1", "the receipt names the key"
+    assert receipt.external_id, "the receipt names the record in the target"
+    again = make()
+    assert again.find("contract-1") == receipt, "a written key is found by another process"
+    assert again.deliver("contract-1", note) == receipt, "the same key again is the same record"
+    other = again.deliver("contract-2", note)
+    assert other.external_id != receipt.external_id, "another key is another record"
+    assert make().find("contract-3") is None, "a key that was never written is not found"
 
 
 def _calibration_rises(traits: TranscriberTraits) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,7 +44,7 @@ class FolderConnector:
     def deliver(self, key: str, payload: Mapping[str, Any]) -> Receipt:
         at = datetime.now(UTC).isoformat(timespec="seconds")
         document = {"key": key, "delivered_at": at, "note": payload}
-        part = self._path / f".{key}.{os.getpid()}.part"
+        part = self._path / f".{key}.{uuid.uuid4().hex}.part"
         try:
             self._path.mkdir(parents=True, exist_ok=True)
             part.write_text(json.dumps(document, ensure_ascii=False, indent=2), "utf-8")
