@@ -204,6 +204,14 @@ def test_three_hours_of_silence(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
 
 
+def test_results_inside_the_input_folder_are_not_calls(tmp_path: Path) -> None:
+    """Muted audio of an earlier run is not taken for a new recording."""
+    tone(tmp_path / "s.wav", 1.0)
+    for _ in range(2):
+        done = run("process", tmp_path, "--out", tmp_path / "results", "--json")
+        assert len(json.loads(done.stdout)["calls"]) == 1
+
+
 def test_the_same_file_under_two_names_is_one_call(tmp_path: Path) -> None:
     """The id comes from the content: a copy is the same call, done once."""
     for name in ("a.flac", "b.flac"):

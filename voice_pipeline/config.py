@@ -78,7 +78,7 @@ class Settings(BaseSettings):
 
 
 def load_settings(file: Path | None = None, **given: Any) -> Settings:
-    """Read the settings.
+    """Read the settings; dependencies that phone home are silenced first.
 
     Args:
         file: a TOML file; None: no file.
@@ -87,6 +87,7 @@ def load_settings(file: Path | None = None, **given: Any) -> Settings:
     Raises:
         Misconfigured: the file is missing or broken, or a key or value does not fit.
     """
+    quiet_dependencies()
     if file is not None and not file.is_file():
         raise Misconfigured(f"{file}: no such configuration file; check --config")
 
@@ -103,6 +104,11 @@ def load_settings(file: Path | None = None, **given: Any) -> Settings:
         raise Misconfigured(f"{file or 'settings'}: {faults}") from None
     except ValueError as error:  # TOML that does not parse
         raise Misconfigured(f"{file}: not valid TOML ({error})") from error
+
+
+def allow_downloads() -> None:
+    """Let this process fetch models: a person has asked for it. Before the hub's library loads."""
+    os.environ["HF_HUB_OFFLINE"] = "0"
 
 
 def quiet_dependencies() -> None:

@@ -79,8 +79,12 @@ class Found:
     faults: tuple[tuple[Path, BadInput], ...]
 
 
-def find_recordings(paths: Sequence[Path]) -> Found:
+def find_recordings(paths: Sequence[Path], leave_out: Path | None = None) -> Found:
     """Return the recordings among `paths`: named files as they are, folders walked.
+
+    Args:
+        paths: files and folders.
+        leave_out: a folder that is not walked, because results are written there.
 
     Inside a folder a file counts when its name or its content says audio; the rest is skipped
     and counted. Hidden files and folders are left alone.
@@ -93,7 +97,11 @@ def find_recordings(paths: Sequence[Path]) -> Found:
             fault = BadInput("no such file or folder; check the path", code="not_found")
             faults.append((path, fault))
         elif path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.is_file() and not _hidden(p, path))
+            inside = sorted(
+                p
+                for p in path.rglob("*")
+                if p.is_file() and not _hidden(p, path) and not _inside(p, leave_out)
+            )
             calls = [p for p in inside if p.suffix.lower() in AUDIO_SUFFIXES or _is_audio(p)]
             skipped += len(inside) - len(calls)
             files += calls
@@ -229,6 +237,10 @@ def _is_audio(path: Path) -> bool:
     except (BadInput, OSError):
         return False
     return True
+
+
+def _inside(path: Path, folder: Path | None) -> bool:
+    return folder is not None and path.resolve().is_relative_to(folder.resolve())
 
 
 def _hidden(path: Path, root: Path) -> bool:

@@ -213,6 +213,20 @@ def models_list(context: typer.Context, as_json: Json = False) -> None:
     raise typer.Exit(list_models(context.obj["data"], context.obj["config"], as_json=as_json))
 
 
+@models_app.command("pull", epilog="Example: voice-pipeline models pull whisper-small")
+def models_pull(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="A name of `models list`.")],
+    revision: Annotated[
+        str | None, typer.Option(help="Revision at the hub. [default: the newest]")
+    ] = None,
+) -> None:
+    """Fetch a model from its hub and pin its files. The only command that reaches out."""
+    from voice_pipeline.cli.pull import run
+
+    raise typer.Exit(run(name, revision, data=context.obj["data"], config=context.obj["config"]))
+
+
 @models_app.command("verify", epilog="Example: voice-pipeline models verify")
 def models_verify(context: typer.Context) -> None:
     """Check the files of every model that is here against their hashes."""

@@ -84,7 +84,7 @@ def run(request: Request) -> int:
     if "data" not in settings.model_fields_set:
         settings = settings.model_copy(update={"data": request.out / ".state"})
     _check_out(request.out)
-    found = find_recordings(request.paths)
+    found = find_recordings(request.paths, leave_out=request.out)
     tally = Tally(faults=list(found.faults), skipped=found.skipped)
     for path, fault in found.faults:
         show.fault(path, fault)
