@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from redaction.asked import Question
 from redaction.records import Finding, Turn, Word
 
 NUMBER_LABELS = frozenset({
@@ -27,6 +28,7 @@ UNITS = frozenset(
     "dollars dollar pounds pound euros euro cents pence percent days day weeks week months month "
     "years year hours hour minutes minute times o'clock am pm".split()
 )
+LEAST_DIGITS = 2  # number words that make an answer one in digits
 MISHEARD = 1  # words between a number and a digit that belongs to it
 
 
@@ -47,6 +49,42 @@ def widen(turns: Sequence[Turn], findings: Sequence[Finding]) -> tuple[Finding, 
     return tuple(sorted(grown, key=lambda f: (f.turn, f.first)))
 
 
+def answers(
+    turns: Sequence[Turn], asked: Sequence[Question], findings: Sequence[Finding]
+) -> tuple[Finding, ...]:
+    """Return the findings with one for each turn that answers a question in mangled digits.
+
+    The audio of such an answer is muted whole; its number words must not stand in the text then.
+    """
+    taken = {(f.turn, place) for f in findings for place in range(f.first, f.last)}
+    added = []
+    for question in asked:
+        asker = turns[question.turn].speaker
+        for number in range(question.turn + 1, min(question.until, len(turns))):
+            words = [_plain(word.text) for word in turns[number].words]
+            places = [at for at, text in enumerate(words) if text in DIGITS | SOUND_ALIKE]
+            strong = sum(words[at] in DIGITS for at in places)
+            if turns[number].speaker == asker or strong < LEAST_DIGITS:
+                continue
+            span = range(places[0], places[-1] + 1)
+            if any((number, place) in taken for place in span):
+                continue
+            found = Finding(
+                question.label,
+                number,
+                span.start,
+                span.stop,
+                0.5,
+                "conversation",
+                "unanswered",
+                "digits in the answer to a question for a number, too mangled to read as one",
+            )
+            timed = replace(found, start=0.0)
+            added.append(_placed(timed, turns[number].words, span.start, span.stop, force=True))
+            taken |= {(number, place) for place in span}
+    return tuple(sorted((*findings, *added), key=lambda f: (f.turn, f.first)))
+
+
 def _reach(words: Sequence[Word], place: int, step: int, blocked: set[int]) -> int:
     """Return the first place beyond the number, going one way from it."""
     edge, skipped = place, 0
@@ -65,8 +103,10 @@ def _reach(words: Sequence[Word], place: int, step: int, blocked: set[int]) -> i
     return edge
 
 
-def _placed(finding: Finding, words: Sequence[Word], first: int, last: int) -> Finding:
-    if (first, last) == (finding.first, finding.last):
+def _placed(
+    finding: Finding, words: Sequence[Word], first: int, last: int, *, force: bool = False
+) -> Finding:
+    if (first, last) == (finding.first, finding.last) and not force:
         return finding
     times = [(word.start, word.end) for word in words[first:last]]
     if finding.start is None or any(start is None or end is None for start, end in times):

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redaction import Turn, Word
+from redaction.asked import Question
 from redaction.records import Finding
-from redaction.widen import DIGITS, SOUND_ALIKE, widen
+from redaction.widen import DIGITS, SOUND_ALIKE, answers, widen
 
 
 def turn(text: str) -> Turn:
@@ -43,6 +44,17 @@ def test_other_labels_stay() -> None:
     """A name does not grow over digits."""
     finding = number(0, 1, "PERSON")
     assert widen([turn("alice two three")], [finding]) == (finding,)
+
+
+def test_a_mangled_answer_is_found() -> None:
+    """Digits that answer a question for a number go from the text as they go from the audio."""
+    asking, answer = turn("what are the last four numbers of the card"), turn("for no five four")
+    turns = [asking, Turn("customer", answer.words)]
+    asked = Question("CARD_NUMBER", 0, 2, 4.0, 9.0, False)
+    (found,) = answers(turns, [asked], [])
+    assert (found.label, found.turn, found.first, found.last) == ("CARD_NUMBER", 1, 0, 4)
+    assert found.start == 0.0
+    assert answers([asking, turn("yes i will")], [asked], []) == ()
 
 
 WORDS = st.sampled_from([*sorted(DIGITS), *sorted(SOUND_ALIKE), "yes", "page", "days", "the"])

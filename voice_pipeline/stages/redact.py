@@ -12,7 +12,7 @@ from typing import Protocol
 
 from redaction import Policy
 from redaction.asked import Question, open_intervals, questions, unanswered
-from redaction.widen import widen
+from redaction.widen import answers, widen
 from redaction.windows import unplaced, windows
 from voice_pipeline.domain import Finding, Redaction, Transcript, Turn
 
@@ -33,6 +33,7 @@ def redact(transcript: Transcript, *, redactor: Redactor) -> Redaction:
     findings = widen(transcript.turns, redactor.find(transcript.turns))
     asked = asked_for(transcript, findings)
     open_ended = unanswered(asked, transcript.turns, transcript.active)
+    findings = answers(transcript.turns, open_ended, findings)
     muted = windows(
         transcript.turns,
         findings,
