@@ -93,7 +93,7 @@ def _reach(words: Sequence[Word], place: int, step: int, blocked: set[int]) -> i
         ahead = place + 1
         if text in DIGITS and not (ahead < len(words) and _plain(words[ahead].text) in UNITS):
             edge, skipped = place + step, 0
-        elif text in SOUND_ALIKE and skipped == 0 and step < 0:
+        elif text in SOUND_ALIKE and skipped == 0:
             edge = place + step
         elif skipped < MISHEARD:
             skipped += 1

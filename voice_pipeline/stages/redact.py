@@ -12,10 +12,11 @@ from typing import Protocol
 
 from redaction import Policy
 from redaction.asked import Question, open_intervals, questions, unanswered
-from redaction.widen import answers, widen
-from redaction.windows import unplaced, windows
+from redaction.widen import NUMBER_LABELS, answers, widen
+from redaction.windows import extent, unplaced, windows
 from voice_pipeline.domain import Finding, Redaction, Transcript, Turn
 
+WHOLE_TURN = 8.0  # seconds: a turn up to this long is muted whole when a number is in it
 SUPPORTED = frozenset({"en"})  # ISO 639-1: languages for which there is a pack of spoken forms
 
 
@@ -41,13 +42,27 @@ def redact(transcript: Transcript, *, redactor: Redactor) -> Redaction:
         transcript.channels,
         separate=transcript.separate,
         active=transcript.active,
-        held=open_intervals(asked) + tuple((q.start, q.end) for q in open_ended),
+        held=open_intervals(asked)
+        + tuple((q.start, q.end) for q in open_ended)
+        + number_turns(transcript, findings),
     )
     codes = ["unanswered_number_question"] * len(open_ended)
     codes += ["span_without_time"] * min(1, unplaced(transcript.turns, findings))
     codes += ["unheard_speech"] * any(w.reason == "unheard_speech" for w in muted)
     policy = redactor.policy
     return Redaction(findings, muted, policy.profile, policy.id, policy.sha256, tuple(codes))
+
+
+def number_turns(
+    transcript: Transcript, findings: Sequence[Finding]
+) -> tuple[tuple[float, float], ...]:
+    """Return the extents of short turns that hold a number: they are muted whole.
+
+    A recognizer that got most digits of a turn right has often got its edges wrong.
+    """
+    spoken = {f.turn for f in findings if f.label in NUMBER_LABELS}
+    extents = (extent(transcript.turns[turn]) for turn in sorted(spoken))
+    return tuple(e for e in extents if e is not None and e[1] - e[0] <= WHOLE_TURN)
 
 
 def asked_for(transcript: Transcript, findings: Sequence[Finding]) -> tuple[Question, ...]:
