@@ -64,7 +64,7 @@ SHAPES: dict[str, Shape] = {
 NO_DIGITS = frozenset({"PERSON"})
 WORDY = frozenset({"PERSON", "EMAIL", "ADDRESS"})  # a number answers them only on its own
 LOCAL = frozenset({"AMOUNT", "EVENT", REFERENCE})  # never opened by a mention elsewhere
-# weights: how much a cue is worth, before shape; tuned on tests/redaction/dev
+# weights: how much a cue is worth, before shape; tuned on tests/pii/dev
 CUE_BEFORE, CUE_AFTER, ASKED, MENTIONED = 6.0, 3.5, 4.0, 3.0
 AGE_COST, DISTANCE_COST, ANSWERED_COST = 0.3, 0.12, 2.5
 FITS, PIECE, TOO_LONG = 2.0, 0.4, -3.0

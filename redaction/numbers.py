@@ -13,6 +13,7 @@ from redaction.language import Language
 from redaction.tokens import AMOUNT, DIGITS, IP, ORDINAL, TIME, WORD, Atom
 
 MAX_GAP = 4  # words of hesitation or correction inside one number ("no sorry it's")
+LONG = 7  # digits that are a number by themselves
 WHOLE = 15  # digits after which a comma begins another value ("4111 ... 1111, 04/28, 771")
 MAX_CODE = 5  # letters written together beside digits ("QQ 12 34 56 C", "MORGA657054")
 MAX_READINGS = 4  # groupings kept per run
@@ -270,8 +271,11 @@ def _keeps(atoms: Sequence[Atom], group: list[_Element], edge: int) -> bool:
     text = atoms[element.first].text
     inner = group[1] if edge == 0 else group[-2]
     touching = inner.first - element.last if edge == 0 else element.first - inner.last
-    if touching > 0:
-        return False
+    zero = text in ("oh", "o", "owe") and not element.letter
+    if touching > 0:  # "... one uh oh": a last zero after a hesitation, not "one and oh by the way"
+        ends = element.last == len(atoms) or atoms[element.last - 1].stop
+        strong = sum(len(e.text) for e in group if e.strong and not e.letter)
+        return zero and (edge == 0 or ends) and strong >= LONG
     if element.letter:
         if len(text) > 1:  # a NATO word beside another letter
             return inner.letter
@@ -282,7 +286,7 @@ def _keeps(atoms: Sequence[Atom], group: list[_Element], edge: int) -> bool:
             or atoms[element.first].glued
             or (edge == 0 and atoms[inner.first].glued)
         )
-    if text in ("oh", "o", "owe"):
+    if zero:
         return True
     return sum(1 for e in group if e.strong and not e.letter) >= 3
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from redaction import Redactor, Turn, Word, load_policy, replace
@@ -45,8 +45,14 @@ def spoken_cards(draw: st.DrawFn) -> tuple[str, list[str]]:
     return draw(st.sampled_from(LEADS)), words
 
 
+TRAILING = "zero zero 1 2 zero 1 zero 1 zero 1 uh zero 1 zero 1 uh oh"
+LEADING = "oh and oh 4 one one one one one one one one one one one one one"
+
+
 @settings(max_examples=150, deadline=None)
 @given(spoken_cards(), st.booleans())
+@example(card=("my card number is", TRAILING.split()), asked=False)
+@example(card=("my card number is", LEADING.split()), asked=False)
 def test_a_planted_card_never_survives(card: tuple[str, list[str]], asked: bool) -> None:
     """A card number in any spoken form is gone from the text, said with a lead or when asked."""
     lead, words = card
