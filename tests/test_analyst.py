@@ -55,6 +55,24 @@ def test_a_note_says_who_called_why_what_was_done_and_what_was_promised() -> Non
     assert note.unverified == ()
 
 
+def test_a_date_of_something_else_is_no_due_date() -> None:
+    """A promise is due at a time behind it or leading into it, not at a payment's date."""
+    lines = [line for line in LOST_PARCEL if "call you back" not in line]
+    lines.insert(
+        -1, "agent: thanks i see your payment of the third of march we will trace it for you"
+    )
+    lines.insert(-1, "agent: and on friday we will send you a letter")
+    by_quote = {claim.evidence[0].quote: claim.due_text for claim in analysed(lines).commitments}
+    assert [due for quote, due in by_quote.items() if "payment" in quote] == [""]
+    assert [due for quote, due in by_quote.items() if "letter" in quote] == ["on friday"]
+
+
+def test_a_question_without_its_mark_is_no_fact() -> None:
+    """Recognizers leave question marks out; what the agent asks is not stated as a fact."""
+    lines = [*LOST_PARCEL[:4], "agent: and what is the postcode it went to", *LOST_PARCEL[4:]]
+    assert not any("postcode" in fact.text for fact in analysed(lines).facts)
+
+
 def test_without_a_date_of_the_call_nothing_is_guessed() -> None:
     """The spoken due text stays, the calendar date is empty."""
     (promise,) = analysed(LOST_PARCEL).commitments

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from voice_pipeline.analysts._cues import cues
-from voice_pipeline.analysts._quotes import after, asks, index_of, turn_of, without_repeats
+from voice_pipeline.analysts._quotes import after, asks, begins, index_of, turn_of, without_repeats
 from voice_pipeline.analysts._reading import Reader
 from voice_pipeline.domain import Commitment
 from voice_pipeline.spoken.dates import Due, dues
@@ -11,6 +11,7 @@ from voice_pipeline.spoken.phrases import Match
 from voice_pipeline.spoken.words import Token
 
 MOST = 6
+LEAD_IN = 1  # words between a time and the promise that it leads into
 
 
 def commitments(reader: Reader, but: frozenset[int]) -> tuple[Commitment, ...]:
@@ -65,6 +66,15 @@ def _is_promise(reader: Reader, match: Match, inside: list[Token]) -> bool:
 
 
 def _due(reader: Reader, match: Match, inside: list[Token]) -> Due | None:
+    """Return when a promise falls due: a point named behind it, or one that leads into it.
+
+    "On Friday I will call" is due on Friday; "I see your payment of the third, we will look" is not
+    due on the third.
+    """
     points = dues(inside, reader.today)
     start = index_of(inside, match.first)
-    return next((due for due in points if due.last >= start), points[-1] if points else None)
+    behind = next((due for due in points if due.last >= start), None)
+    leading = (
+        due for due in points if start - due.last - 1 <= LEAD_IN and begins(inside, due.first)
+    )
+    return behind or next(leading, None)

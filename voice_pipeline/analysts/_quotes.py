@@ -18,6 +18,7 @@ _NO_ACTION = vocabulary(
     "noticed received needed wanted tried asked expected looked checked heard called "
     "promised mentioned offered found told spoken left"
 )
+_RUN_UP = vocabulary("and so okay ok now well um uh then alright right but oh thanks yes")
 _ASKING = vocabulary(
     "can could will would shall do does did is are have has what which who when where how why"
 )
@@ -36,8 +37,15 @@ def is_plain(claim: Claim) -> bool:
 
 
 def asks(text: str) -> bool:
-    first = text.split(maxsplit=1)[0].lower() if text else ""
-    return text.endswith("?") or (first in _ASKING and not text.endswith("."))
+    """Tell whether a sentence is a question, also one without its mark: "and what is the date"."""
+    words = text.lower().replace(",", " ").split()
+    opening = next((word for word in words if word not in _RUN_UP), "")
+    return text.endswith("?") or (opening in _ASKING and not text.endswith("."))
+
+
+def begins(inside: Sequence[Token], place: int) -> bool:
+    """Tell whether what stands at a place begins its sentence, or follows a run-up alone."""
+    return place == 0 or inside[place - 1].text in _RUN_UP
 
 
 def is_redacted(inside: Sequence[Token]) -> bool:
