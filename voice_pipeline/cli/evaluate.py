@@ -89,4 +89,6 @@ def show_report(report: Report) -> None:
 def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.3f}"
+    if isinstance(value, tuple):  # an interval
+        return " – ".join(f"{end:.3f}" for end in value)
     return "" if value is None else str(value)

@@ -21,6 +21,7 @@ from voice_pipeline.errors import BadInput
 from voice_pipeline.metrics.report import Figure, Report, bootstrap, proportion, wilson
 
 FILLERS = frozenset({"uh", "um", "er", "ah", "hmm", "okay", "and"})  # inside a value, no part of it
+OPTIONAL = "OPTIONAL"  # a mark: neither a hit nor a false alarm
 TYPED_SHARE = 0.5  # of a value's characters that a finding of its label must cover
 _MARK = re.compile(r"\{([A-Z_]+)\|([^{}]*)\}")
 _WORD = re.compile(r"[^\W_]+")
@@ -61,7 +62,7 @@ def read_truth(data: Path) -> list[Truth]:
     Args:
         data: a folder with `truth.jsonl` or other .jsonl files, or one such file. A line gives
             `turns` (or `text`) with `pii: [{turn,start,end,label}]`, or marks values in the text
-            as `{LABEL|value}`.
+            as `{LABEL|value}`; `{OPTIONAL|value}` is what a policy may keep or not.
 
     Raises:
         BadInput: nothing is there, or a line is no labelled call.
@@ -90,15 +91,18 @@ def read_truth(data: Path) -> list[Truth]:
 
 def _truth(raw: dict[str, Any], where: str) -> Truth:
     items = raw.get("turns") or [{"speaker": "", "text": raw["text"]}]
-    turns, values = [], []
+    turns = []
+    values: list[Place] = []
+    optional: list[Place] = []
     marked = "pii" not in raw
     for index, item in enumerate(items):
         text = item["text"]
         if marked:
             text, places = compile_marks(text)
-            values += [(index, start, end, label) for start, end, label in places]
+            for start, end, label in places:
+                kind = optional if label == OPTIONAL else values
+                kind.append((index, start, end, label))
         turns.append((str(item.get("speaker", "")), text))
-    optional: list[Place] = []
     for place in raw.get("pii", ()):
         turn = int(place.get("turn", 0))
         start, end = int(place["start"]), int(place["end"])
@@ -266,7 +270,7 @@ def _figures(name: str, scores: Sequence[Score]) -> Iterator[Figure]:
 
 
 def _rows(scores: Sequence[Score]) -> Iterator[dict[str, Any]]:
-    labels = sorted({label for s in scores for label in (*s.spans, *s.found)})
+    labels = sorted({label for s in scores for label in (*s.spans, *s.found)} - {OPTIONAL})
     for label in labels:
         spans = sum(s.spans[label] for s in scores)
         typed = sum(s.typed[label] for s in scores)
