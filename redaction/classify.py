@@ -72,6 +72,7 @@ ENOUGH = 0.5  # weight a label needs
 CUE_REACH = 30  # atoms between a cue and its value in the same turn
 CUE_AFTER_REACH = 6
 BEGAN = frozenset({"since", "purchased", "bought", "opened", "built"})
+SPELLED = 5  # digits said one by one that are no amount
 SINGLY = 3  # digits said one by one that make an answer an identifier
 CARD_REACH = 3  # atoms between a card number and an expiry or code said right behind it
 CARD_DIGITS = 12
@@ -171,7 +172,7 @@ class _Evidence:
     """What a turn's runs share: where its cues stand, and whether it is all numbers."""
 
     def __init__(self, scene: Scene, lang: Language) -> None:
-        self.bare = _bare(scene, lang)
+        self.bare = is_bare(scene, lang)
         self.card_end: int | None = None  # where the last card number of the turn ended
         self.cues = scene.heading.cues
         self.starts = [cue.first for cue in self.cues]
@@ -194,8 +195,11 @@ def _topic(
         topic = {3: "CARD_CVV", 4: "CARD_EXPIRY", 6: "CARD_EXPIRY"}.get(run.digits, "")
         if topic and not run.letters:
             best = (MENTIONED, topic, "after_card")
+    spelled = run.digits == run.values >= SPELLED and not run.scaled
     for cue in evidence.near(run.first, run.last):
         gap = run.first - cue.last
+        if spelled and cue.topic in ("AMOUNT", "EVENT"):
+            continue  # nobody says a price or a day digit by digit
         if cue.topic == "ADDRESS" and gap > ADDRESS_REACH and not run.letters:
             continue  # a street address has its own grammar; a bare number must stand close
         if 0 <= gap <= CUE_REACH:
@@ -219,7 +223,7 @@ def _topic(
                 best = max(best, (NEAR + fit(topic, run), topic, "cue"))
     bare = evidence.bare
     for item in scene.open:
-        if item.topic in LOCAL and not item.asked:
+        if item.topic in LOCAL and (not item.asked or (spelled and item.topic != REFERENCE)):
             continue
         if item.topic in WORDY and not run.letters and not bare:
             continue
@@ -267,7 +271,7 @@ def _redact(
     return run.digits >= policy.digits_without_context and (not run.scaled or run.values >= 7)
 
 
-def _bare(scene: Scene, lang: Language) -> bool:
+def is_bare(scene: Scene, lang: Language) -> bool:
     """Whether a turn is nothing but numbers and fillers: a piece of an answer."""
     inside = {i for run in scene.runs for i in range(run.first, run.last)}
     leads, joiners = lang.words["leads"], lang.words["joiners"]
@@ -312,20 +316,35 @@ def _decide(
         return label, 0.8, f"{label.lower()}.shape"
     n = len(run.text)
     if run.letters:
-        return "ACCOUNT_NUMBER", 0.5, "code.shape"
+        return ACCOUNT, 0.5, "code.shape"
     if n >= 12 and "CARD_NUMBER" in said:
         return "CARD_NUMBER", 0.7, "card.length"
-    if "ACCOUNT_NUMBER" in said and n < 13:
-        return "ACCOUNT_NUMBER", 0.6, "account.length"
-    if 13 <= n <= 19:
-        return "CARD_NUMBER", 0.7, "card.length"
-    if n == 9:
-        return "SSN", 0.6, "ssn.length"
-    if n in (7, 10, 11, 12):
-        return "PHONE", 0.6, "phone.length"
-    if n < 7:
-        return "ACCOUNT_NUMBER", 0.35, "digits.asked" if scene.asked else "number.length"
-    return "ACCOUNT_NUMBER", 0.5, "number.length"
+    if ACCOUNT in said and n < 13:
+        return ACCOUNT, 0.6, "account.length"
+    label = by_length(n, False)
+    if label == ACCOUNT and n < 7:
+        return label, 0.35, "digits.asked" if scene.asked else "number.length"
+    score, rule = LENGTHS[label]
+    return label, score, rule
+
+
+LENGTHS = {  # what a number's length alone is worth
+    "CARD_NUMBER": (0.7, "card.length"),
+    "SSN": (0.6, "ssn.length"),
+    "PHONE": (0.6, "phone.length"),
+    ACCOUNT: (0.5, "number.length"),
+}
+
+
+def by_length(characters: int, letters: bool) -> str:
+    """Return the likeliest label of a value of which only the length is known."""
+    if letters:
+        return ACCOUNT
+    if 13 <= characters <= 19:
+        return "CARD_NUMBER"
+    if characters == 9:
+        return "SSN"
+    return "PHONE" if characters in (7, 10, 11, 12) else ACCOUNT
 
 
 def _label_letters(scene: Scene, run: Run, lang: Language, evidence: _Evidence) -> None:

@@ -13,6 +13,7 @@ from redaction.language import Language, Phrases
 from redaction.tokens import Atom
 
 MAX_AGE = 7  # turns a question stays open; research on 60 multi-turn calls
+SHORT = 10  # words: so short a question may name its value by one word
 ELLIPSIS = 6  # words: a cue in so short a turn asks for its value
 CARD_LENGTH = 12  # digits after which the rest of a card may follow
 ANSWERED_AGE = 3  # turns an answered question waits for pieces and read-backs
@@ -80,7 +81,12 @@ def _same(text: str, word: str) -> bool:
 
 def find_all(atoms: Sequence[Atom], table: Phrases) -> list[tuple[int, int]]:
     """Return (first, last) of every phrase of a table, left to right, not overlapping."""
-    found: list[tuple[int, int]] = []
+    return [(first, last) for first, last, _ in tagged(atoms, table)]
+
+
+def tagged(atoms: Sequence[Atom], table: Phrases) -> list[tuple[int, int, str]]:
+    """Return (first, last, tag) of every phrase of a table, left to right, not overlapping."""
+    found: list[tuple[int, int, str]] = []
     until = 0
     for at, atom in enumerate(atoms):
         text = atom.text
@@ -88,7 +94,7 @@ def find_all(atoms: Sequence[Atom], table: Phrases) -> list[tuple[int, int]]:
             continue
         hit = match(atoms, at, table)
         if hit is not None:
-            found.append((at, hit[0]))
+            found.append((at, *hit))
             until = hit[0]
     return found
 
@@ -108,16 +114,36 @@ def head(atoms: Sequence[Atom], lang: Language) -> Heading:
                 cues.append(Cue(at, hit[0], hit[1]))
                 until = hit[0]
         if text in questions and not question and (at == 0 or not atom.glued):
-            question = match(atoms, at, questions) is not None
+            hit = match(atoms, at, questions)
+            question = hit is not None and not _contracted(atoms, at, hit[0])
         if text in ask and not asks:
             asks = match(atoms, at, ask) is not None
         if text in change and not changes:
             changes = match(atoms, at, change) is not None
         if text in stall and not stalls:
             stalls = match(atoms, at, stall) is not None
+    if len(atoms) <= SHORT and (asks or question or len(atoms) <= ELLIPSIS):
+        cues = _short_cues(atoms, lang, cues)
     if cues and len(atoms) <= ELLIPSIS and not question:
         asks = True  # "and the expiry", "city and zip"
     return Heading(cues, asks or question, question, changes, stalls)
+
+
+def _contracted(atoms: Sequence[Atom], first: int, last: int) -> bool:
+    """Whether a phrase of two words ends in a contraction: "there is it's", no "is it"."""
+    return last > first + 1 and atoms[last - 1].text.endswith("'s")
+
+
+def _short_cues(atoms: Sequence[Atom], lang: Language, cues: list[Cue]) -> list[Cue]:
+    """Return the cues of a short question with those that only a short question holds."""
+    taken = {at for cue in cues for at in range(cue.first, cue.last)}
+    found = list(cues)
+    for first, last, topic in tagged(atoms, lang.short_topics):
+        if not taken.intersection(range(first, last)):
+            found.append(Cue(first, last, topic))
+    if lang.has("titles", atoms[-1].text) and len(atoms) > 1:  # "and you're mister"
+        found.append(Cue(len(atoms) - 1, len(atoms), "PERSON"))
+    return sorted(found, key=lambda cue: cue.first)
 
 
 @dataclass(slots=True)

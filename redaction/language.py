@@ -52,6 +52,7 @@ class Language:
     words: Mapping[str, frozenset[str]]  # name of a word list -> its words
     lists: Mapping[str, Phrases]  # name of a phrase list -> its phrases
     topics: Phrases  # phrases that open a topic, tagged with its label
+    short_topics: Phrases  # ... in a short turn that asks
     near: Mapping[str, str]  # word right before a number -> its topic
 
     def has(self, name: str, word: str) -> bool:
@@ -118,7 +119,7 @@ def load_language(code: str) -> Language:
     spaced: dict[str, str] = {
         key: raw[key]
         for key in ("joiners", "corrections", "fillers", "units_after", "units_before", "money",
-                    "months", "days", "leads", "common")
+                    "months", "days", "leads", "common", "everyday")
         if key in raw
     }  # fmt: skip
     spaced |= {
@@ -171,5 +172,6 @@ def load_language(code: str) -> Language:
         words={name: frozenset(text.split()) for name, text in spaced.items()},
         lists={name: phrases([(text, name)]) for name, text in listed.items()},
         topics=phrases((text, label) for label, text in raw["topics"].items()),
+        short_topics=phrases((text, label) for label, text in raw["short_topics"].items()),
         near={word: label for label, text in raw["near"].items() for word in text.split()},
     )

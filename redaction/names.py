@@ -16,9 +16,15 @@ from redaction.tokens import WORD, Atom
 MAX_NAME = 4  # words of one name
 SPEAKING = frozenset({"from", "here", "speaking", "calling", "and", "again", "with"})
 EARLY = 4  # "this is" leads into a name near the beginning of a turn only
+IS = frozenset({"i'm", "im", "it's", "its", "is", "she's", "he's", "you're", "they're", "under"})
 GREETING = frozenset({"hi", "hello", "thanks", "you", "hey", "okay", "mr", "mrs", "ms", "miss"})
 PARTICLES = frozenset({"de", "la", "van", "von", "der", "den", "bin", "al", "el", "da", "di", "du",
                        "o", "mc", "mac", "st", "del", "dos", "ter", "le", "y"})  # fmt: skip
+
+
+def _ordinary(text: str, lang: Language) -> bool:
+    """Whether a word is one of everyday talk, and no name unless it is written as one."""
+    return lang.has("common", text) or lang.has("everyday", text)
 
 
 def _name_word(atom: Atom, lang: Language, strong: bool) -> bool:
@@ -32,7 +38,7 @@ def _name_word(atom: Atom, lang: Language, strong: bool) -> bool:
         return False
     if lang.has("word_names", text):
         return strong or atom.capital
-    if lang.has("common", text) or lang.has("leads", text) or lang.has("fillers", text):
+    if _ordinary(text, lang) or lang.has("leads", text) or lang.has("fillers", text):
         return False
     return strong or atom.capital or not text.endswith(("ing", "ed", "ly"))
 
@@ -139,18 +145,27 @@ def label_names(scene: Scene, lang: Language, listed: bool) -> None:
             stop = _extent(atoms, at + 1, lang, True)
             if stop > at + 1 and not atoms[at].stop:
                 _add(scene, at + 1, stop, 0.85, "name.field", "a name in a form field")
-        elif atom.text in ("i'm", "im", "it's", "its", "is") and at + 1 < n:
+        elif atom.text in IS and at + 1 < n:
             stop = _extent(atoms, at + 1, lang, False)
-            if stop > at + 1 and _listed(atoms[at + 1], lang):
+            if stop == at + 1 and _full_name(atoms, at + 1, lang):
+                stop = at + 3  # "it's sue tranter"
+                _add(scene, at + 1, stop, 0.7, "name.is", "a name of two words behind 'is'")
+            elif stop > at + 1 and _listed(atoms, at + 1, lang):
                 _add(scene, at + 1, stop, 0.7, "name.is", "a known name behind 'is'")
         elif atom.text in ("i", "this") and at + 2 < n and atoms[at + 1].text in ("am", "is"):
             stop = _extent(atoms, at + 2, lang, False)
-            if stop > at + 2 and _listed(atoms[at + 2], lang):
+            if stop > at + 2 and _listed(atoms, at + 2, lang):
                 _add(scene, at + 2, stop, 0.7, "name.is", "a known name behind 'is'")
     for _first, end in find_all(atoms, lang.lists["greetings"]):
         stop = _extent(atoms, end, lang, False)
-        if stop > end and _listed(atoms[end], lang):
+        if stop > end and _listed(atoms, end, lang):
             _add(scene, end, stop, 0.65, "name.greeted", "a known name behind a greeting")
+    for at in range(n - 2):  # "hutchens with an e"
+        how = [atom.text for atom in atoms[at + 1 : at + 4]]
+        if how[0] == "with" and how[1] in ("a", "an", "double", "two") and len(how[-1]) == 1:
+            stop = _extent(atoms, at, lang, True)
+            if stop == at + 1:
+                _add(scene, at, stop, 0.7, "name.letter", "a word whose letters are named")
     for first, _ in find_all(atoms, lang.lists["closings"]):
         back = first
         while (
@@ -167,6 +182,26 @@ def label_names(scene: Scene, lang: Language, listed: bool) -> None:
         _from_lists(scene, lang)
 
 
+def _full_name(atoms: Sequence[Atom], at: int, lang: Language) -> bool:
+    """Whether a name that is a word stands with a second word that can be nothing but a name."""
+    if at + 1 >= len(atoms) or not lang.has("word_names", atoms[at].text):
+        return False
+    second = atoms[at + 1]
+    return (
+        second.kind == WORD
+        and not atoms[at].stop
+        and len(second.text) > 2
+        and not _ordinary(second.text, lang)
+        and not lang.has("leads", second.text)
+        and not lang.has("word_names", second.text)
+        and second.text not in lang.ordinals
+        and second.text not in lang.units
+        and second.text not in lang.tens
+        and second.text not in lang.teens
+        and _unlike_verb(second.text)
+    )
+
+
 def _unlike_verb(text: str) -> bool:
     return len(text) > 2 and not text.endswith(("s", "ed", "ing", "ly", "n't", "'ve", "'d", "'ll"))
 
@@ -181,29 +216,31 @@ def _speaks(atoms: Sequence[Atom], at: int, lang: Language) -> bool:
 def _shorten(atoms: Sequence[Atom], first: int, last: int, lang: Language) -> int:
     """Cut words from the end of a doubtful name that look like verbs."""
     while last > first + 1 and not (
-        atoms[last - 1].capital or _listed(atoms[last - 1], lang)
+        atoms[last - 1].capital or _listed(atoms, last - 1, lang)
         or (last == first + 2 and _unlike_verb(atoms[last - 1].text))
     ):  # fmt: skip
         last -= 1
     return last
 
 
-def _listed(atom: Atom, lang: Language) -> bool:
+def _listed(atoms: Sequence[Atom], at: int, lang: Language) -> bool:
+    """Whether a word is a known name; one that is a word too must be written as a name."""
+    atom = atoms[at]
     text = atom.text
     if text in lang.words["months"] or text in lang.words["days"]:
         return False
-    return (
-        (text in lang.words["given"] or text in lang.words["surnames"])
-        and (not lang.has("common", text) or atom.capital)
-        and (not lang.has("word_names", text) or atom.capital)
+    if lang.has("word_names", text):
+        return atom.capital and at > 0 and not atoms[at - 1].stop
+    return (text in lang.words["given"] or text in lang.words["surnames"]) and (
+        not _ordinary(text, lang) or atom.capital
     )
 
 
 def _convincing(atoms: Sequence[Atom], first: int, last: int, lang: Language) -> bool:
     """Whether words behind a weak lead look like a name: listed, or capitalised."""
     return any(
-        _listed(atom, lang) or (atom.capital and not lang.has("common", atom.text))
-        for atom in atoms[first:last]
+        _listed(atoms, at, lang) or (atoms[at].capital and not _ordinary(atoms[at].text, lang))
+        for at in range(first, last)
     )
 
 
@@ -213,11 +250,11 @@ def _from_lists(scene: Scene, lang: Language) -> None:
     while at < len(atoms):
         if (
             atoms[at].kind == WORD
-            and _listed(atoms[at], lang)
-            and (atoms[at].text in lang.words["given"])
+            and _listed(atoms, at, lang)
+            and (lang.has("given", atoms[at].text) or lang.has("word_names", atoms[at].text))
         ):
             stop = _extent(atoms, at, lang, False)
-            while stop > at + 1 and not (_listed(atoms[stop - 1], lang) or atoms[stop - 1].capital
+            while stop > at + 1 and not (_listed(atoms, stop - 1, lang) or atoms[stop - 1].capital
                                          or stop == at + 2):  # fmt: skip
                 stop -= 1
             stop = max(stop, at + 1)
@@ -233,26 +270,37 @@ def answer_name(scene: Scene, lang: Language) -> None:
     atoms = scene.atoms
     if scene.heading.stalls or scene.heading.question or not atoms:
         return
-    at = 0
-    leads = lang.words["leads"]
-    found = 0
+    at = found = 0
+    short = len(atoms) <= 6
+    begins = True  # no word but a lead-in was said so far
     while at < len(atoms) and found < 3:
         text = atoms[at].text
-        if atoms[at].kind != WORD or text in leads or len(text) == 1:
+        start = _initials(atoms, at)
+        if atoms[at].kind != WORD or lang.has("leads", text) or (len(text) == 1 and start == at):
             at += 1
             continue
-        short = len(atoms) <= 6
-        stop = _extent(atoms, at, lang, short or at <= 3)
-        if stop == at:
-            if lang.has("common", text) and not short:
-                break
+        stop = _extent(atoms, start, lang, short or begins)
+        if stop == start:
+            begins = begins and not _ordinary(text, lang)
             at += 1
             continue
-        _add(scene, at, stop, 0.75, "name.asked", "the answer to an open question for a name")
-        found += 1
+        if short or begins or _convincing(atoms, start, stop, lang):
+            _add(scene, at, stop, 0.75, "name.asked",
+                 "the answer to an open question for a name")  # fmt: skip
+            found += 1
         at = stop
+        begins = False
     if found:
         scene.answered("PERSON", 4)
+
+
+def _initials(atoms: Sequence[Atom], at: int) -> int:
+    """Return where the name behind initials begins: "b j thackeray"; `at` where none are."""
+    place = at
+    while place < len(atoms) and len(atoms[place].text) == 1 and atoms[place].text.isalpha():
+        place += 1
+    named = place < len(atoms) and atoms[place].kind == WORD and not atoms[place - 1].stop
+    return place if named and 0 < place - at <= 3 else at
 
 
 def _add(scene: Scene, first: int, last: int, score: float, rule: str, reason: str) -> None:
@@ -272,11 +320,11 @@ def follow(scenes: Sequence[Scene], lang: Language) -> None:
             known.update(
                 atom.text for atom in scene.atoms[span.first : span.last] if atom.kind == WORD
             )
-    common, word_names = lang.words["common"], lang.words["word_names"]
+    word_names = lang.words["word_names"]
     wordlike = known & word_names
     known = {
         name for name in known
-        if len(name) > 2 and name not in common and name not in word_names
+        if len(name) > 2 and not _ordinary(name, lang) and name not in word_names
         and name not in PARTICLES and name not in lang.words["leads"]
         and name not in lang.units and name not in lang.tens and name not in lang.teens
     }  # fmt: skip
@@ -291,7 +339,21 @@ def follow(scenes: Sequence[Scene], lang: Language) -> None:
             if text in wordlike and before in GREETING:
                 after = scene.atoms[at + 1].text if at + 1 < len(scene.atoms) else ""
                 if after not in ("i", "the", "we", "you") and not scene.taken(at, at + 1):
-                    _add(scene, at, at + 1, 0.7, "name.followed", "a name found before, greeted")
+                    _add(
+                        scene,
+                        at,
+                        at + 1,
+                        0.7,
+                        "name.followed",
+                        "a name found before, greeted",
+                    )
                 continue
             if text in known and not scene.taken(at, at + 1):
-                _add(scene, at, at + 1, 0.7, "name.followed", "a name found elsewhere in the call")
+                _add(
+                    scene,
+                    at,
+                    at + 1,
+                    0.7,
+                    "name.followed",
+                    "a name found elsewhere in the call",
+                )

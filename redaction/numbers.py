@@ -17,6 +17,9 @@ LONG = 7  # digits that are a number by themselves
 WHOLE = 15  # digits after which a comma begins another value ("4111 ... 1111, 04/28, 771")
 MAX_CODE = 5  # letters written together beside digits ("QQ 12 34 56 C", "MORGA657054")
 MAX_READINGS = 4  # groupings kept per run
+# what a recognizer writes for the last digit of a number, and what may follow it
+SOUNDS_LIKE = frozenset({"for", "fore", "to", "too", "ate", "won", "tree", "fife", "niner", "nein"})
+ENDS = frozenset({"and", "um", "uh", "okay", "yeah", "yes", "that's", "thanks", "please", "does"})
 CORRECTION = frozenset({"no", "sorry", "wait", "actually", "mean", "correction", "scratch", "oops"})
 
 
@@ -180,12 +183,14 @@ def _solid(atoms: Sequence[Atom], at: int, lang: Language) -> bool:
     if not 0 <= at < len(atoms):
         return False
     text = atoms[at].text
+    if text in lang.repeats:  # "o double d s" spells
+        return at + 1 == len(atoms) or len(atoms[at + 1].text) > 1 or atoms[at + 1].kind == DIGITS
     return (
         atoms[at].kind == DIGITS
         or text in lang.units
         or text in lang.teens
         or text in lang.tens
-        or text in ("oh", "double", "triple", "treble")
+        or text == "oh"
     )
 
 
@@ -196,8 +201,8 @@ def _between(atoms: Sequence[Atom], at: int, lang: Language) -> bool:
         right = False
     if left and right:
         return True
-    if left and at + 1 == len(atoms):
-        return _solid(atoms, at - 2, lang) and _solid(atoms, at - 3, lang)
+    if left and (at + 1 == len(atoms) or atoms[at].stop or atoms[at + 1].text in ENDS):
+        return atoms[at].text in SOUNDS_LIKE and _solid(atoms, at - 2, lang)
     if left and atoms[at].text in lang.homophones and at + 2 < len(atoms):
         # "four for to one": two homophones in a row
         return atoms[at + 1].text in lang.homophones and _solid(atoms, at + 2, lang)
@@ -288,6 +293,8 @@ def _keeps(atoms: Sequence[Atom], group: list[_Element], edge: int) -> bool:
         )
     if zero:
         return True
+    if text in SOUNDS_LIKE and edge == -1:
+        return sum(1 for e in group if not e.letter) >= 3
     return sum(1 for e in group if e.strong and not e.letter) >= 3
 
 

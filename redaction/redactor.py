@@ -15,6 +15,7 @@ from redaction import answers, classify, dates, internet, names, places
 from redaction.dialogue import Dialogue, find_all, head
 from redaction.language import load_language
 from redaction.numbers import scan
+from redaction.pieces import join_pieces
 from redaction.policy import Policy
 from redaction.records import Finding, Turn
 from redaction.scene import Scene, Span
@@ -59,6 +60,7 @@ class Redactor:
         """
         scenes = self._scenes(turns)
         left = self._listen(scenes)
+        join_pieces(scenes, left, self.policy, self._lang)
         self._echo(scenes, left)
         if self.policy.on("name.followed"):
             names.follow(scenes, self._lang)
