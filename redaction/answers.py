@@ -6,26 +6,33 @@ recognizers mishear digits. Refuses stalls ("hold on, let me find it") and count
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from redaction.language import Language
 from redaction.scene import Scene
-from redaction.tokens import Atom
+from redaction.tokens import DIGITS, WORD, Atom
 
 SECRETS = ("CARD_CVV", "PIN", "PASSWORD", "SECURITY_ANSWER", "USERNAME")
 NUMERIC = frozenset({"CARD_CVV", "PIN"})
 LONG = 10  # words: a longer turn without a number or letter is talk, not a secret
 MAX_ANSWER = 12  # words of a misheard or spoken secret
 WAIT = 2  # turns between a question for a secret and its answer
+SYMBOLS = frozenset({"exclamation", "question", "hash", "hashtag", "dollar", "asterisk", "star",
+                     "ampersand", "underscore", "percent", "plus", "pound", "at"})  # fmt: skip
+SYMBOL_ENDS = frozenset({"mark", "point", "sign", "symbol", "key"})
 LINKS = ("is", "it's", "was", "be", "equals", "are", "its", "colon", "dot", "to")
 
 
 def label_secrets(scene: Scene, lang: Language, policy_unparsed: bool) -> None:
     """Add spans for secrets named in this turn or answered in it."""
     said = _named_here(scene, lang)
+    _mixed(scene)
     item = scene.waiting(*SECRETS)
     if item is None or not item.asked or scene.turn - item.turn > WAIT or said:
         return
     heading = scene.heading
-    if item.answered or heading.question or heading.stalls or item.speaker == scene.speaker:
+    before = item.answered and item.answered_at != scene.turn
+    if before or heading.question or heading.stalls or item.speaker == scene.speaker:
         return
     if not policy_unparsed:
         return
@@ -63,6 +70,8 @@ def _content(atom: Atom, lang: Language, topic: str) -> bool:
 
 
 def _plain(atom: Atom, lang: Language) -> bool:
+    if atom.kind == DIGITS or _number(atom.text, lang):
+        return True
     return not (lang.has("leads", atom.text) or lang.has("fillers", atom.text))
 
 
@@ -79,6 +88,32 @@ def _neighbours(scene: Scene, lang: Language, topic: str) -> None:
             span.first -= 1
         while span.last < len(scene.atoms) and _content(scene.atoms[span.last], lang, topic):
             span.last += 1
+
+
+def _symbols(atoms: Sequence[Atom], at: int) -> int:
+    """Return the end of spoken symbols: "exclamation mark", "dollar sign"."""
+    while at < len(atoms) and atoms[at].text in SYMBOLS and not atoms[at - 1].stop:
+        at += 1
+        if at < len(atoms) and atoms[at].text in SYMBOL_ENDS:
+            at += 1
+    return at
+
+
+def _mixed(scene: Scene) -> None:
+    """Find words of letters and digits ("tractorboys78") while a password is talked about."""
+    item = scene.waiting("PASSWORD", "USERNAME")
+    if item is None:
+        return
+    atoms = scene.atoms
+    for at in range(1, len(atoms)):
+        one, two = atoms[at - 1], atoms[at]
+        if two.glued and {one.kind, two.kind} == {WORD, DIGITS} and len(one.text + two.text) > 4:
+            last = at + 1
+            while last < len(atoms) and atoms[last].glued:
+                last += 1
+            if not scene.taken(at - 1, last):
+                scene.add(at - 1, last, item.topic, 0.7, "answers", f"{item.topic.lower()}.mixed",
+                          "letters and digits in one word while a secret is open")  # fmt: skip
 
 
 def _named_here(scene: Scene, lang: Language) -> bool:
@@ -128,6 +163,7 @@ def _named_here(scene: Scene, lang: Language) -> bool:
         for run in scene.runs:
             if at <= run.first <= end + 2 and run.last > end and end > at:
                 end = run.last
+        end = _symbols(atoms, end) if end > at else end
         if end > at:
             scene.add(at, end, cue.topic, 0.92, "answers", f"{cue.topic.lower()}.named",
                       "what follows the name of a secret")  # fmt: skip

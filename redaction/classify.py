@@ -72,9 +72,12 @@ ENOUGH = 0.5  # weight a label needs
 CUE_REACH = 30  # atoms between a cue and its value in the same turn
 CUE_AFTER_REACH = 6
 BEGAN = frozenset({"since", "purchased", "bought", "opened", "built"})
+WHOLE_NUMBER = 10  # digits that are no reference because one is named behind them
 SPELLED = 5  # digits said one by one that are no amount
 SINGLY = 3  # digits said one by one that make an answer an identifier
 CARD_REACH = 3  # atoms between a card number and an expiry or code said right behind it
+CARD_AHEAD = 12  # ... and where the digits are said one by one
+EXPIRES = range(24, 45)  # years of this century in which a card may run out
 CARD_DIGITS = 12
 ADDRESS_REACH = 3
 SHORT = frozenset({"CARD_CVV", "PIN", "DOB", "CARD_EXPIRY"})  # any short number looks like one
@@ -191,7 +194,8 @@ def _topic(
 ) -> tuple[str, float, str]:
     """Return the best topic for a run, its weight, and where the evidence stands."""
     best: tuple[float, str, str] = (0.0, "", "")
-    if evidence.card_end is not None and 0 <= run.first - evidence.card_end <= CARD_REACH:
+    reach = CARD_AHEAD if run.digits == 3 and run.digits > run.values - 1 > 0 else CARD_REACH
+    if evidence.card_end is not None and 0 <= run.first - evidence.card_end <= reach:
         topic = {3: "CARD_CVV", 4: "CARD_EXPIRY", 6: "CARD_EXPIRY"}.get(run.digits, "")
         if topic and not run.letters:
             best = (MENTIONED, topic, "after_card")
@@ -211,6 +215,8 @@ def _topic(
             if cue.topic in ("DOB", "CARD_EXPIRY") and scene.taken(cue.last, run.first):
                 weight += TOO_LONG  # a date has answered it
             rule = "cue"
+        elif cue.topic == REFERENCE and run.digits >= WHOLE_NUMBER:
+            continue  # "five one two ... one seven three, extension four"
         elif cue.first >= run.last and cue.first - run.last <= CUE_AFTER_REACH:
             weight, rule = CUE_AFTER - 0.3 * (cue.first - run.last), "cue_after"
         else:
@@ -383,11 +389,19 @@ def _label_dates(
             if (item.asked or lone) and fresh:
                 topic = item.topic
         if topic in ("DOB", "CARD_EXPIRY", "SECURITY_ANSWER"):
+            first = date.first
+            if topic == "DOB" and first and scene.atoms[first - 1].text == "the":
+                first -= 1
             scene.add(
-                date.first, date.last, topic, 0.9, "dates", f"{topic.lower()}.asked",
+                first, date.last, topic, 0.9, "dates", f"{topic.lower()}.asked",
                 "a date where this kind of date is asked for or named",
             )  # fmt: skip
             scene.answered(topic, 8 if date.full else 4)
+        elif _of_card(scene, date, lang):
+            scene.add(
+                date.first, date.last, "CARD_EXPIRY", 0.7, "dates", "card_expiry.card",
+                "a month and a year to come while a card is talked about",
+            )  # fmt: skip
         elif (
             date.full and date.year is not None and date.year <= OLD_YEAR and policy.on("date.old")
         ):
@@ -400,6 +414,19 @@ def _label_dates(
             scene.add(
                 date.first, date.last, "DATE_TIME", 0.5, "dates", "date", "a date without context"
             )
+
+
+def _of_card(scene: Scene, date: Date, lang: Language) -> bool:
+    """Whether a month with a number of EXPIRES stands where a card is talked about."""
+    if not lang.has("months", scene.atoms[date.first].text):
+        return False
+    run = scene.run_before(date.last)
+    card = any(span.label.startswith("CARD_") for span in scene.spans) or any(
+        item.topic.startswith("CARD_") and (item.asked or item.answered) for item in scene.open
+    )
+    return card and run is not None and run.text[-2:].isdigit() and (
+        int(run.text[-2:]) in EXPIRES and len(run.text) in (2, 4)
+    )  # fmt: skip
 
 
 def _bare_date(scene: Scene, date: Date, lang: Language) -> bool:

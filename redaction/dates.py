@@ -11,8 +11,13 @@ from dataclasses import dataclass
 
 from redaction.language import Language
 from redaction.numbers import Run
+from redaction.scene import Scene
 from redaction.tokens import DIGITS, ORDINAL, Atom
 
+WAIT = 3  # turns between a question for a birthday and its answer or read-back
+LONGEST = 12  # words of such an answer
+BETWEEN = frozenset({"of", "the", "and", "o'", "o", "in", "a", "to", "for", "ate", "won", "slash",
+                     "dash", "day", "month", "year", "it's"})  # fmt: skip
 OLD_YEAR = 2012  # a full date before this year, without context, is likelier a birthday than not
 
 
@@ -79,6 +84,45 @@ def find_dates(atoms: Sequence[Atom], runs: Sequence[Run], lang: Language) -> li
     return found
 
 
+def answer_date(scene: Scene, lang: Language) -> None:
+    """Take a birthday in any order of numbers while it is asked for or read back."""
+    item = scene.waiting("DOB")
+    atoms = scene.atoms
+    if item is None or not item.asked or scene.turn - item.turn > WAIT or scene.heading.stalls:
+        return
+    own = item.speaker == scene.speaker
+    if len(atoms) > LONGEST or (own and not item.answered):
+        return
+    parts = [at for at, atom in enumerate(atoms) if _part(atom, lang)]
+    if not parts:
+        return
+    first, last = parts[0], parts[-1] + 1
+    inner = [at for at in range(first, last) if at not in parts]
+    if len(parts) < (3 if own else 2) or any(
+        atoms[at].text not in BETWEEN and not lang.has("fillers", atoms[at].text) for at in inner
+    ):
+        return
+    after = atoms[last].text if last < len(atoms) else ""
+    if after in lang.words["units_after"]:
+        return
+    if after in lang.homophones and last + 1 == len(atoms):
+        last += 1
+    if first and atoms[first - 1].text in ("the", *lang.homophones):
+        first -= 1
+    scene.add(first, last, "DOB", 0.6, "dates", "dob.answer",
+              "numbers of a date while a birthday is asked for")  # fmt: skip
+    scene.answered("DOB", 4)
+
+
+def _part(atom: Atom, lang: Language) -> bool:
+    text = atom.text
+    return (
+        atom.kind in (DIGITS, ORDINAL) or text in lang.ordinals or text in lang.units
+        or text in lang.teens or text in lang.tens or lang.has("months", text)
+        or text in ("hundred", "thousand", "oh")
+    )  # fmt: skip
+
+
 def _numbered(atoms: Sequence[Atom], runs: Sequence[Run], lang: Language) -> list[Date]:
     """Return dates that give the month by its number: "twelfth of the first eighty two"."""
     found = []
@@ -141,7 +185,7 @@ def written_dates(atoms: Sequence[Atom]) -> list[Date]:
             if lengths[0] == 4 and _calendar(texts[2], texts[1]):
                 found.append(Date(at, at + 3, _year(texts[0]), True))
             elif lengths[2] in (2, 4) and lengths[0] <= 2 and _calendar(texts[0], texts[1]):
-                found.append(Date(at, at + 3, _year(texts[2]), lengths[2] == 4))
+                found.append(Date(at, at + 3, _year(texts[2]), True))
             at += 3
         else:
             at += 1

@@ -6,15 +6,18 @@ Refuses words of ordinary talk in front of the local part.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from itertools import pairwise
 
 from redaction.language import Language
 from redaction.scene import Scene
 from redaction.tokens import DIGITS, EMAIL, IP, URL, WORD, Atom
 
+_SPLIT = re.compile(r"[@._+-]")
 MAX_LOCAL = 40  # atoms of a spelled local part
 MAX_DOMAIN = 26
+MARK_REACH = 4  # words between an "underscore" and ordinary words of the same address
+MAX_OCTET = 6  # words of one number of an IP address
 DOTS = ("dot", "period", "point")
 
 
@@ -23,11 +26,17 @@ def label_internet(scene: Scene, lang: Language) -> None:
     for at, atom in enumerate(scene.atoms):
         if atom.kind == EMAIL:
             scene.add(at, at + 1, "EMAIL", 0.99, "internet", "email.written", "an e-mail address")
+        elif atom.text == "@" and atom.glued and at + 1 < len(scene.atoms):
+            first = at - 1
+            while first and scene.atoms[first].glued:
+                first -= 1
+            scene.add(first, at + 2, "USERNAME", 0.8, "internet", "username.written",
+                      "a name with an at sign in one word")  # fmt: skip
         elif atom.kind == URL:
             _url(scene, at, at + 1, lang)
         elif atom.kind == IP:
             scene.add(at, at + 1, "IP_ADDRESS", 0.9, "internet", "ip.written", "an IP address")
-    _spoken_ip(scene)
+    _spoken_ip(scene, lang)
     _spoken(scene, lang)
 
 
@@ -39,14 +48,14 @@ def _spoken(scene: Scene, lang: Language) -> None:
         if at < until or atoms[at].kind != WORD:
             continue
         text = atoms[at].text
-        if text in DOTS and at + 1 < n and lang.has("domains", atoms[at + 1].text):
-            last = at + 2
+        if text in DOTS and at + 1 < n and (top := _top_level(atoms, at, lang)):
+            last = top
             while (
                 last + 1 < n
                 and atoms[last].text in DOTS
-                and lang.has("domains", atoms[last + 1].text)
+                and (top := _top_level(atoms, last, lang) or _tail(atoms, last))
             ):
-                last += 2
+                last = top
             sign = _at_sign(atoms, at, lang)
         elif lang.has("hosts", text) and at and atoms[at - 1].text in ("at", "@"):
             last, sign = at + 1, at - 1
@@ -58,7 +67,7 @@ def _spoken(scene: Scene, lang: Language) -> None:
             continue
         if sign is not None:
             first = _local(scene, sign, lang)
-            if first < sign:
+            if first < sign or _piece(scene, sign, lang):
                 scene.add(first, last, "EMAIL", 0.95, "internet", "email.spoken",
                           "an e-mail address as spoken")  # fmt: skip
                 until = last
@@ -71,6 +80,37 @@ def _spoken(scene: Scene, lang: Language) -> None:
         else:
             _url(scene, host, last, lang)
         until = last
+
+
+def _tail(atoms: Sequence[Atom], dot: int) -> int:
+    """Return the end of one more short part of a domain at the end of its sentence: "dot in"."""
+    ends = dot + 2 == len(atoms) or atoms[dot + 1].stop or atoms[dot + 1].comma
+    return dot + 2 if ends and len(atoms[dot + 1].text) <= 3 else 0
+
+
+def _piece(scene: Scene, sign: int, lang: Language) -> bool:
+    """Whether an "at" begins its turn: the rest of an address whose begin was said before."""
+    return all(
+        atom.text in lang.words["leads"] or atom.text in lang.words["fillers"]
+        for atom in scene.atoms[:sign]
+    )
+
+
+def _top_level(atoms: Sequence[Atom], dot: int, lang: Language) -> int:
+    """Return the end of the last part of a domain behind a dot: "com", "co", "n g"; 0: none."""
+    text = atoms[dot + 1].text
+    if lang.has("domains", text):
+        return dot + 2
+    lone = len(text) == 1 and text.isalpha() and dot + 2 < len(atoms)
+    if lone and len(atoms[dot + 2].text) == 1 and atoms[dot + 2].text.isalpha():
+        ahead = dot + 3
+        more = ahead < len(atoms) and len(atoms[ahead].text) == 1  # still spelling
+        return 0 if more else ahead
+    host = dot > 1 and atoms[dot - 2].text in ("at", "@")
+    known = lang.has("common", text) or lang.has("leads", text) or text in lang.units
+    if host and len(text) > 1 and (not known or len(text) == 2) and atoms[dot + 1].kind == WORD:
+        return dot + 2
+    return 0
 
 
 def _at_sign(atoms: Sequence[Atom], dot: int, lang: Language) -> int | None:
@@ -125,6 +165,10 @@ def _local(scene: Scene, sign: int, lang: Language) -> int:
                 (joined and back >= 1)
                 or (spelled and back and len(atoms[back - 1].text) == 1)
                 or (back + 1 == sign and not lang.has("leads", text))
+                or any(
+                    lang.has("email_marks", other.text)
+                    for other in atoms[max(0, back - MARK_REACH) : back]
+                )
             ):
                 first = back
             else:
@@ -160,25 +204,94 @@ def _host(atoms: Sequence[Atom], dot: int, lang: Language) -> int:
 
 
 def _url(scene: Scene, first: int, last: int, lang: Language) -> None:
-    before = [atom.text for atom in scene.atoms[max(0, first - 5) : first]]
-    own = "my" in before
-    scene.add(
-        first, last, "URL", 0.7 if own else 0.4, "internet", "url.own" if own else "url.any",
-        "a web address of the speaker's own" if own else "a web address",
-    )  # fmt: skip
+    """Add a web address. One with a path, or said to be one's own, may lead to a person."""
+    atoms = scene.atoms
+    text = atoms[first].text
+    path = "/" in text.removeprefix("https://").removeprefix("http://") or text.startswith("http")
+    while last + 1 < len(atoms) and atoms[last].text == "slash":
+        path = True
+        last += 2
+        while last < len(atoms) and (len(atoms[last].text) == 1 or atoms[last].kind == DIGITS):
+            last += 1
+    if "my" in [atom.text for atom in atoms[max(0, first - 5) : first]]:
+        rule, score, reason = "url.own", 0.7, "a web address of the speaker's own"
+    elif path and not scene.agent:
+        rule, score, reason = "url.path", 0.6, "a web address with a path"
+    else:
+        rule, score, reason = "url.any", 0.4, "a web address"
+    scene.add(first, last, "URL", score, "internet", rule, reason)
 
 
-def _spoken_ip(scene: Scene) -> None:
-    """Find four small numbers with a dot between each."""
-    runs, atoms = scene.runs, scene.atoms
-    for at in range(len(runs) - 3):
-        four = runs[at : at + 4]
-        if all(
-            one.last + 1 == two.first and atoms[one.last].text in DOTS
-            for one, two in pairwise(four)
-        ) and not any(run.letters for run in four):
-            scene.add(four[0].first, four[-1].last, "IP_ADDRESS", 0.9, "internet", "ip.spoken",
+def follow(scenes: Sequence[Scene], lang: Language) -> None:
+    """Find parts of an e-mail address again where they are read back: "jo dot smith, same host"."""
+    parts: set[str] = set()
+    for scene in scenes:
+        for span in scene.spans:
+            if span.label == "EMAIL":
+                for atom in scene.atoms[span.first : span.last]:
+                    parts.update(part for part in _SPLIT.split(atom.text) if len(part) > 2)
+    parts = {part for part in parts if part not in DOTS and not lang.has("hosts", part)
+             and not lang.has("common", part) and not lang.has("everyday", part)
+             and not lang.has("domains", part) and not lang.has("email_marks", part)}  # fmt: skip
+    for scene in scenes:
+        at = 0
+        while parts and at < len(scene.atoms):
+            last = at
+            while last < len(scene.atoms) and _part(scene.atoms[last], parts, lang):
+                last += 1
+            texts = [atom.text for atom in scene.atoms[at:last]]
+            marked = any(lang.has("email_marks", text) for text in texts[1:])
+            if marked and parts.intersection(texts) and not scene.taken(at, last):
+                scene.add(at, last, "EMAIL", 0.65, "internet", "email.followed",
+                          "parts of an e-mail address found elsewhere in the call")  # fmt: skip
+            at = max(last, at + 1)
+
+
+def _part(atom: Atom, parts: set[str], lang: Language) -> bool:
+    text = atom.text
+    lone = len(text) == 1 and text not in ("a", "i")
+    return text in parts or lone or lang.has("email_marks", text)
+
+
+def _spoken_ip(scene: Scene, lang: Language) -> None:
+    """Find four small numbers with a dot between each; a zero alone is no run."""
+    atoms = scene.atoms
+    ends = [at for at, atom in enumerate(atoms) if atom.text in DOTS]
+    for one, two, three in zip(ends, ends[1:], ends[2:], strict=False):
+        if two - one > MAX_OCTET or three - two > MAX_OCTET:
+            continue
+        first = _octet(scene, one, -1, lang)
+        last = _octet(scene, three, 1, lang)
+        between = [*range(one + 1, two), *range(two + 1, three)]
+        inner = two > one + 1 and three > two + 1
+        if (
+            first < one
+            and last > three + 1
+            and inner
+            and all(_spoken_digit(atoms[at], lang) for at in between)
+        ):
+            scene.add(first, last, "IP_ADDRESS", 0.9, "internet", "ip.spoken",
                       "four numbers with dots between them")  # fmt: skip
+
+
+def _octet(scene: Scene, dot: int, step: int, lang: Language) -> int:
+    """Return where the numbers beside a dot begin (step -1) or end (step 1, exclusive)."""
+    at = dot + step
+    while 0 <= at < len(scene.atoms) and abs(at - dot) < MAX_OCTET:
+        if not _spoken_digit(scene.atoms[at], lang):
+            break
+        at += step
+        if step > 0 and scene.atoms[at - 1].stop:
+            break
+    return at + 1 if step < 0 else at
+
+
+def _spoken_digit(atom: Atom, lang: Language) -> bool:
+    text = atom.text
+    return (
+        atom.kind == DIGITS or text in lang.units or text in lang.tens or text in lang.teens
+        or text in lang.weak or text in lang.repeats or text in lang.scales or text == "and"
+    )  # fmt: skip
 
 
 def answer_email(scene: Scene, lang: Language) -> None:

@@ -62,6 +62,7 @@ class Redactor:
         left = self._listen(scenes)
         join_pieces(scenes, left, self.policy, self._lang)
         self._echo(scenes, left)
+        internet.follow(scenes, self._lang)
         if self.policy.on("name.followed"):
             names.follow(scenes, self._lang)
         self._others(scenes, turns)
@@ -133,6 +134,7 @@ class Redactor:
                 (scene, run)
                 for run in classify.label_runs(scene, found, policy, lang, following, kept)
             ]
+            dates.answer_date(scene, lang)
             answers.label_secrets(scene, lang, policy.on("secret.unparsed"))
             names.label_names(scene, lang, policy.on("name.listed"))
             person = scene.waiting("PERSON")
@@ -156,7 +158,7 @@ class Redactor:
                     for at in range(min(len(span.value), 40) - ECHO + 1):
                         pieces.setdefault(span.value[at : at + ECHO], span.label)
         for scene, run in left:
-            if run.scaled or scene.taken(run.first, run.last):
+            if (run.scaled and run.digits < ECHO + 2) or scene.taken(run.first, run.last):
                 continue
             label = pieces.get(run.text[:ECHO]) if len(run.text) >= ECHO else None
             if len(run.text) == run.values == ECHO - 1:  # "after three five three"
@@ -165,7 +167,7 @@ class Redactor:
                     scene.add(run.first, run.last, label, 0.6, "numbers", "echo",
                               "three digits of a number found elsewhere")  # fmt: skip
                 continue
-            if label and (len(run.text) > ECHO or run.values >= ECHO or run.values == 1):
+            if label and (len(run.text) > ECHO or run.values >= ECHO - 1 or run.values == 1):
                 scene.add(run.first, run.last, label, 0.7, "numbers", "echo",
                           "a number that repeats a part of one found elsewhere")  # fmt: skip
 

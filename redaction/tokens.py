@@ -22,7 +22,7 @@ _PIECE = re.compile(
     r"""
     (?P<email>[\w.+'%-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8})
    |(?P<url>(?:https?://|www\.)[^\s<>"]{1,500}
-      |[a-z0-9][a-z0-9-]{0,62}(?:\.[a-z0-9-]{1,63}){0,4}\.(?:com|org|net|co\.uk|io|gov|edu|info|biz)
+      |[a-z0-9][a-z0-9-]{0,62}(?:\.[a-z0-9-]{1,63}){0,4}\.(?:com|org|net|co\.uk|io|gov|edu|info|biz|help|app|dev|me|shop|site|online|link)
        (?:/[^\s<>"]{0,400})?(?![\w@]))
    |(?P<ip>(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.]*\d))
    |(?P<amount>[$£€]\ ?\d{1,12}(?:,\d{3}){0,5}(?:\.\d{1,4})?
