@@ -17,8 +17,10 @@ NUMERIC = frozenset({"CARD_CVV", "PIN"})
 LONG = 10  # words: a longer turn without a number or letter is talk, not a secret
 MAX_ANSWER = 12  # words of a misheard or spoken secret
 WAIT = 2  # turns between a question for a secret and its answer
-SYMBOLS = frozenset({"exclamation", "question", "hash", "hashtag", "dollar", "asterisk", "star",
-                     "ampersand", "underscore", "percent", "plus", "pound", "at"})  # fmt: skip
+SYMBOLS = frozenset(
+    {"exclamation", "capital", "question", "hash", "hashtag", "dollar", "asterisk", "star",
+     "ampersand", "underscore", "percent", "plus", "pound", "at"}
+)  # fmt: skip
 SYMBOL_ENDS = frozenset({"mark", "point", "sign", "symbol", "key"})
 LINKS = ("is", "it's", "was", "be", "equals", "are", "its", "colon", "dot", "to")
 
@@ -32,7 +34,7 @@ def label_secrets(scene: Scene, lang: Language, policy_unparsed: bool) -> None:
         return
     heading = scene.heading
     before = item.answered and item.answered_at != scene.turn
-    if before or heading.question or heading.stalls or item.speaker == scene.speaker:
+    if before or heading.question or heading.stalls or not scene.answers(item):
         return
     if not policy_unparsed:
         return
@@ -92,6 +94,8 @@ def _neighbours(scene: Scene, lang: Language, topic: str) -> None:
 
 def _symbols(atoms: Sequence[Atom], at: int) -> int:
     """Return the end of spoken symbols: "exclamation mark", "dollar sign"."""
+    if at < len(atoms) and atoms[at - 1].text in SYMBOLS and atoms[at].text in SYMBOL_ENDS:
+        at += 1
     while at < len(atoms) and atoms[at].text in SYMBOLS and not atoms[at - 1].stop:
         at += 1
         if at < len(atoms) and atoms[at].text in SYMBOL_ENDS:

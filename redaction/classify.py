@@ -18,7 +18,7 @@ from redaction.language import Language
 from redaction.numbers import Run, is_quantity
 from redaction.policy import Policy
 from redaction.scene import Scene
-from redaction.tokens import Atom
+from redaction.tokens import DIGITS, Atom
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +260,9 @@ def _redact(
         return True
     if topic in ("AMOUNT", "EVENT"):
         return run.digits >= 10
+    house = bare and rule == "asked" and run.digits <= 3
+    if topic == "ADDRESS" and run.scaled and not run.letters and not house:
+        return False  # "three thousand"; a house number of hundreds has its street
     if topic == REFERENCE:
         return policy.references == "redact"
     if (quantity and (run.scaled or run.digits < 9)) or (run.scaled and rule == "cue_after"):
@@ -379,7 +382,14 @@ def _label_dates(
         topic = ""
         distance = 99
         for cue in evidence.near(date.first, date.last):
-            if cue.topic in ("DOB", "CARD_EXPIRY", "SECURITY_ANSWER", REFERENCE, "EVENT"):
+            if cue.topic in (
+                "DOB",
+                "CARD_EXPIRY",
+                "SECURITY_ANSWER",
+                "SORT_CODE",
+                REFERENCE,
+                "EVENT",
+            ):
                 gap = date.first - cue.last if cue.last <= date.first else cue.first - date.last + 4
                 if 0 <= gap < min(distance, 15):
                     topic, distance = cue.topic, gap
@@ -388,7 +398,11 @@ def _label_dates(
             fresh = item.answered < 4 or _bare_date(scene, date, lang)
             if (item.asked or lone) and fresh:
                 topic = item.topic
-        if topic in ("DOB", "CARD_EXPIRY", "SECURITY_ANSWER"):
+        if topic == "SORT_CODE":  # 09-01-27
+            if scene.atoms[date.first].kind == DIGITS:
+                scene.add(date.first, date.last, topic, 0.8, "numbers", "sort_code.cue",
+                          _reason("cue"))  # fmt: skip
+        elif topic in ("DOB", "CARD_EXPIRY", "SECURITY_ANSWER"):
             first = date.first
             if topic == "DOB" and first and scene.atoms[first - 1].text == "the":
                 first -= 1
@@ -421,7 +435,7 @@ def _of_card(scene: Scene, date: Date, lang: Language) -> bool:
     if not lang.has("months", scene.atoms[date.first].text):
         return False
     run = scene.run_before(date.last)
-    card = any(span.label.startswith("CARD_") for span in scene.spans) or any(
+    card = any(run.digits >= CARD_DIGITS for run in scene.runs) or any(
         item.topic.startswith("CARD_") and (item.asked or item.answered) for item in scene.open
     )
     return card and run is not None and run.text[-2:].isdigit() and (

@@ -90,7 +90,7 @@ def answer_date(scene: Scene, lang: Language) -> None:
     atoms = scene.atoms
     if item is None or not item.asked or scene.turn - item.turn > WAIT or scene.heading.stalls:
         return
-    own = item.speaker == scene.speaker
+    own = not scene.answers(item)
     if len(atoms) > LONGEST or (own and not item.answered):
         return
     parts = [at for at, atom in enumerate(atoms) if _part(atom, lang)]

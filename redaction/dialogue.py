@@ -14,6 +14,7 @@ from redaction.tokens import Atom
 
 MAX_AGE = 7  # turns a question stays open; research on 60 multi-turn calls
 SHORT = 10  # words: so short a question may name its value by one word
+OBJECTS = frozenset({"on", "for", "of", "to", "with", "from", "in", "about"})  # "on the account"
 ELLIPSIS = 6  # words: a cue in so short a turn asks for its value
 CARD_LENGTH = 12  # digits after which the rest of a card may follow
 ANSWERED_AGE = 3  # turns an answered question waits for pieces and read-backs
@@ -122,10 +123,12 @@ def head(atoms: Sequence[Atom], lang: Language) -> Heading:
             changes = match(atoms, at, change) is not None
         if text in stall and not stalls:
             stalls = match(atoms, at, stall) is not None
-    if len(atoms) <= SHORT and (asks or question or len(atoms) <= ELLIPSIS):
+    if len(atoms) <= SHORT and (asks or question or cues or len(atoms) <= ELLIPSIS):
         cues = _short_cues(atoms, lang, cues)
     if cues and len(atoms) <= ELLIPSIS and not question:
         asks = True  # "and the expiry", "city and zip"
+    if len({cue.topic for cue in cues}) > 1 and len(atoms) <= SHORT:
+        asks = True  # "name and date of birth then"
     return Heading(cues, asks or question, question, changes, stalls)
 
 
@@ -139,9 +142,10 @@ def _short_cues(atoms: Sequence[Atom], lang: Language, cues: list[Cue]) -> list[
     taken = {at for cue in cues for at in range(cue.first, cue.last)}
     found = list(cues)
     for first, last, topic in tagged(atoms, lang.short_topics):
-        if not taken.intersection(range(first, last)):
+        before = [atom.text for atom in atoms[max(0, first - 2) : first]]
+        if not taken.intersection(range(first, last)) and not OBJECTS.intersection(before):
             found.append(Cue(first, last, topic))
-    if lang.has("titles", atoms[-1].text) and len(atoms) > 1:  # "and you're mister"
+    if len(atoms) > 1 and lang.has("titles", atoms[-1].text):  # "and you're mister"
         found.append(Cue(len(atoms) - 1, len(atoms), "PERSON"))
     return sorted(found, key=lambda cue: cue.first)
 

@@ -6,6 +6,7 @@ in a slot only and never followed through the call.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from redaction.dialogue import find_all, match
@@ -15,6 +16,10 @@ from redaction.tokens import WORD, Atom
 
 MAX_NAME = 4  # words of one name
 SPEAKING = frozenset({"from", "here", "speaking", "calling", "and", "again", "with"})
+FOLLOWED = 0.6  # score from which a name is looked for in the rest of the call
+SPELLED_APART = 3  # turns between two pieces of a spelled name
+LEAST_PART = 4  # letters of a part of an e-mail address that may be a name
+_PARTS = re.compile(r"[a-z]+")
 EARLY = 4  # "this is" leads into a name near the beginning of a turn only
 IS = frozenset({"i'm", "im", "it's", "its", "is", "she's", "he's", "you're", "they're", "under"})
 GREETING = frozenset({"hi", "hello", "thanks", "you", "hey", "okay", "mr", "mrs", "ms", "miss"})
@@ -230,7 +235,12 @@ def _listed(atoms: Sequence[Atom], at: int, lang: Language) -> bool:
     if text in lang.words["months"] or text in lang.words["days"]:
         return False
     if lang.has("word_names", text):
-        return atom.capital and at > 0 and not atoms[at - 1].stop
+        if at > 0 and not atoms[at - 1].stop:
+            return atom.capital
+        after = atoms[at + 1] if at + 1 < len(atoms) and not atom.stop else None
+        return atom.capital and after is not None and after.capital and (
+            not _ordinary(after.text, lang)
+        )  # fmt: skip
     return (text in lang.words["given"] or text in lang.words["surnames"]) and (
         not _ordinary(text, lang) or atom.capital
     )
@@ -309,17 +319,7 @@ def _add(scene: Scene, first: int, last: int, score: float, rule: str, reason: s
 
 def follow(scenes: Sequence[Scene], lang: Language) -> None:
     """Find the names of a call again wherever they are said, but never those that are words."""
-    known: set[str] = set()
-    for scene in scenes:
-        for span in scene.spans:
-            if span.label != "PERSON" or span.score < 0.6:
-                continue
-            if span.detector == "letters":
-                known.add(span.value.lower())
-                continue
-            known.update(
-                atom.text for atom in scene.atoms[span.first : span.last] if atom.kind == WORD
-            )
+    known = _known(scenes, lang)
     word_names = lang.words["word_names"]
     wordlike = known & word_names
     known = {
@@ -357,3 +357,34 @@ def follow(scenes: Sequence[Scene], lang: Language) -> None:
                     "name.followed",
                     "a name found elsewhere in the call",
                 )
+
+
+def _known(scenes: Sequence[Scene], lang: Language) -> set[str]:
+    """Return every word that a name of the call is made of: said, spelled, or in an e-mail."""
+    known: set[str] = set()
+    spelled: list[tuple[Scene, str]] = []
+    for scene in scenes:
+        for span in scene.spans:
+            atoms = scene.atoms[span.first : span.last]
+            if span.detector == "letters":
+                letters = span.value.lower()
+                known.add(letters)
+                if spelled and spelled[-1][0].speaker == scene.speaker and (
+                    scene.turn - spelled[-1][0].turn <= SPELLED_APART
+                ):  # fmt: skip
+                    letters = spelled[-1][1] + letters
+                    known.add(letters)
+                spelled.append((scene, letters))
+            elif span.label == "PERSON" and span.score >= FOLLOWED:
+                known.update(atom.text for atom in atoms if atom.kind == WORD)
+            elif span.label == "EMAIL":
+                signs = [i for i, atom in enumerate(atoms) if atom.text in ("at", "@")]
+                local = atoms[: signs[-1]] if signs else atoms[:1]
+                text = local[0].text.partition("@")[0] if len(atoms) == 1 else ""
+                parts = [atom.text for atom in local if atom.kind == WORD] + _PARTS.findall(text)
+                known.update(
+                    part for part in parts
+                    if len(part) >= LEAST_PART and not lang.has("email_marks", part)
+                    and not lang.has("hosts", part) and not lang.has("domains", part)
+                )  # fmt: skip
+    return known

@@ -202,7 +202,9 @@ def _between(atoms: Sequence[Atom], at: int, lang: Language) -> bool:
     if left and right:
         return True
     if left and (at + 1 == len(atoms) or atoms[at].stop or atoms[at + 1].text in ENDS):
-        return atoms[at].text in SOUNDS_LIKE and _solid(atoms, at - 2, lang)
+        return atoms[at].text in SOUNDS_LIKE and any(
+            _solid(atoms, at - back, lang) for back in (2, 3, 4)
+        )
     if left and atoms[at].text in lang.homophones and at + 2 < len(atoms):
         # "four for to one": two homophones in a row
         return atoms[at + 1].text in lang.homophones and _solid(atoms, at + 2, lang)

@@ -15,11 +15,30 @@ from redaction.tokens import DIGITS, WORD, Atom
 MAX_NAME = 4  # words of a street name
 MAX_TAIL = 16  # atoms after the street: flat, town, state, zip
 MAX_CITY = 3
+MAX_HOUSE = 5  # words of a house's name between "deliver to" and its street
+SHORT_ANSWER = 9  # words
 EARLY = 4  # atoms: a piece of an address begins its turn
 STREET_NAMES = frozenset({"church", "station", "school", "mill", "high", "main", "spring", "market",
                           "water", "old", "new", "center", "lake", "river", "king's", "queen's",
                           "long", "green", "park", "bridge", "college"})  # fmt: skip
-LINKS = frozenset({"in", "and", "at", "the", "comma", "of", "on", "um", "uh", "that's", "it's"})
+LINKS = frozenset(
+    {
+        "off",
+        "near",
+        "opposite",
+        "in",
+        "and",
+        "at",
+        "the",
+        "comma",
+        "of",
+        "on",
+        "um",
+        "uh",
+        "that's",
+        "it's",
+    }
+)
 
 
 def label_places(scene: Scene, lang: Language, asked: bool) -> None:
@@ -250,31 +269,124 @@ def _unit_numbers(scene: Scene, lang: Language, asked: bool) -> None:
                           "a flat, apartment or box number")  # fmt: skip
 
 
-def answer_place(scene: Scene, lang: Language) -> None:
-    """Take the answer to an open question for an address, from its first to its last word."""
+def answer_place(scene: Scene, lang: Language, fresh: bool) -> None:
+    """Take the answer to an open question for an address, from its first to its last word.
+
+    Args:
+        scene: the turn.
+        lang: the language pack.
+        fresh: the question was asked right before, or a piece of its answer was given there.
+    """
     atoms = scene.atoms
     if scene.heading.stalls or scene.heading.question:
         return
-    content = [
-        i for i, atom in enumerate(atoms)
-        if atom.kind == DIGITS or any(r.first <= i < r.last and r.digits for r in scene.runs)
-        or (atom.kind == WORD and len(atom.text) > 1
-            and not lang.has("common", atom.text) and not lang.has("leads", atom.text)
-            and not lang.has("fillers", atom.text))
-    ]  # fmt: skip
+    content = [at for at in range(len(atoms)) if _of_place(scene, at, lang)]
     if not content:
         return
+    first, last = content[0], content[-1] + 1
+    if fresh and len(atoms) <= SHORT_ANSWER and _whole(scene, content, lang):
+        while first and not lang.has("leads", atoms[first - 1].text):
+            first -= 1
+    elif not _reads_as_place(scene, content, lang):
+        return
+    scene.add(first, last, "ADDRESS", 0.6, "places", "address.asked",
+              "the answer to an open question for an address")  # fmt: skip
+
+
+def _of_place(scene: Scene, at: int, lang: Language) -> bool:
+    atom = scene.atoms[at]
+    if atom.kind == DIGITS or any(r.first <= at < r.last and r.digits for r in scene.runs):
+        return True
+    text = atom.text
+    return atom.kind == WORD and (
+        lang.has("directions", text) or lang.has("street_types", text)
+        or (len(text) > 1 and not lang.has("common", text) and not lang.has("leads", text)
+            and not lang.has("fillers", text)
+            and (atom.capital or not lang.has("everyday", text)))
+    )  # fmt: skip
+
+
+def _whole(scene: Scene, content: list[int], lang: Language) -> bool:
+    """Whether a short answer holds more place than talk, and no verb of the talk around it."""
+    talk = [
+        atom.text for at, atom in enumerate(scene.atoms)
+        if at not in content and not lang.has("leads", atom.text)
+        and not lang.has("fillers", atom.text) and atom.text not in LINKS
+    ]  # fmt: skip
+    counts = any(run.scaled or is_quantity(scene.atoms, run, lang) for run in scene.runs)
+    return len(talk) <= len(content) and len(talk) <= 2 and not counts
+
+
+def _reads_as_place(scene: Scene, content: list[int], lang: Language) -> bool:
+    atoms = scene.atoms
     first, last = content[0], content[-1] + 1
     named = any(lang.has("street_types", atoms[i].text) for i in range(first, last))
     numbered = any(
         r.digits >= 2 and not r.scaled and not is_quantity(atoms, r, lang) for r in scene.runs
     )
     if len(content) * 2 < last - first and not (named and numbered):
-        return
+        return False
     counted = any(r.digits for r in scene.runs)
-    if (named and counted) or numbered or (not counted and len(content) <= 4):
-        scene.add(first, last, "ADDRESS", 0.6, "places", "address.asked",
-                  "the answer to an open question for an address")  # fmt: skip
+    return (named and counted) or numbered or (not counted and len(content) <= 4)
+
+
+def grow(scene: Scene, lang: Language) -> None:
+    """Widen the addresses of a turn: over the town behind a number, and the house before a street.
+
+    "I live at 2270 magnolia bend": the number was found by its cue alone. "Deliver to the old
+    rectory church lane": the house has a name. "16 quarry bank matlock d e four ...": what stands
+    between a number and a postcode is an address whatever it is called.
+    """
+    atoms = scene.atoms
+    for span in scene.spans:
+        if span.label == "POSTCODE" or (span.label == "ADDRESS" and span.rule.endswith("zip")):
+            back = span.first
+            while back and span.first - back < MAX_TAIL and _before_postcode(scene, back - 1, lang):
+                back -= 1
+            numbers = [run.first for run in scene.runs if back <= run.first < span.first]
+            capital = back < span.first and all(
+                atoms[at].capital or atoms[at].kind != WORD for at in range(back, span.first)
+            )
+            if numbers or (capital and span.first - back >= 2):
+                span.first = min(numbers[0], back) if capital else min(numbers)
+                span.label = "ADDRESS"
+        if span.label != "ADDRESS":
+            continue
+        if span.rule in ("address.cue", "address.asked", "address.mentioned"):
+            span.last = max(span.last, _tail(scene, span.last, lang))
+            while span.first and lang.has("street_units", atoms[span.first - 1].text):
+                span.first -= 1
+        for cue in scene.heading.cues:
+            gap = span.first - cue.last
+            if (
+                cue.topic == "ADDRESS"
+                and 0 < gap <= MAX_HOUSE
+                and not any(atoms[at].stop for at in range(cue.last, span.first))
+            ):
+                start = cue.last
+                while start < span.first and (
+                    atoms[start].text in ("the", "is", "to", "at", "now", "um", "uh", "it's")
+                ):
+                    start += 1
+                plain = sum(
+                    (lang.has("leads", atoms[at].text) and atoms[at].text != "number")
+                    or atoms[at].text in ("and", "but", "so")
+                    for at in range(start, span.first)
+                )
+                if not plain:
+                    span.first = start
+
+
+def _before_postcode(scene: Scene, at: int, lang: Language) -> bool:
+    atom = scene.atoms[at]
+    if atom.stop:
+        return False
+    if any(run.first <= at < run.last for run in scene.runs):
+        return True
+    text = atom.text
+    if atom.kind != WORD or lang.has("leads", text):
+        return text == "comma"
+    return atom.capital or lang.has("street_types", text) or not lang.has("common", text)
 
 
 def town_piece(scene: Scene, lang: Language) -> None:

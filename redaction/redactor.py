@@ -24,6 +24,7 @@ from redaction.tokens import DIGITS, EMAIL, Pieces, atoms_of, normalise
 ECHO = 4  # digits that must be equal for a later run to be the same value again
 WRITTEN_DIGITS = 6  # fewer are no card, SSN or IBAN
 LOOK_AHEAD = 2  # turns in which a number may still be called by its kind
+PLACES = ("ADDRESS", "POSTCODE")
 AGENTS = ("agent", "advisor", "adviser", "representative", "operator", "rep", "assistant")
 CUSTOMERS = ("customer", "caller", "client", "user", "member", "patient")
 
@@ -114,16 +115,19 @@ class Redactor:
             if (
                 email is not None
                 and email.asked
-                and email.speaker != scene.speaker
+                and scene.answers(email)
                 and not any(span.label == "EMAIL" for span in scene.spans)
             ):
                 internet.answer_email(scene, lang)
             address = scene.waiting("ADDRESS")
             here = any(cue.topic == "ADDRESS" for cue in scene.heading.cues)
             places.label_places(scene, lang, here or (address is not None and address.asked))
-            asked = address is not None and address.asked and address.speaker != scene.speaker
-            if asked and address is not None and not address.answered and not scene.spans:
-                places.answer_place(scene, lang)
+            asked = address is not None and address.asked and scene.answers(address)
+            if asked and address is not None and not any(s.label == "ADDRESS" for s in scene.spans):
+                fresh = scene.turn - max(address.turn, address.answered_at) <= 2
+                other = any(cue.topic not in PLACES for cue in scene.heading.cues)
+                if (fresh or not address.answered) and not other:
+                    places.answer_place(scene, lang, fresh)
             if address is not None and address.asked:
                 places.town_piece(scene, lang)
             if any(span.label == "ADDRESS" for span in scene.spans):
@@ -134,6 +138,7 @@ class Redactor:
                 (scene, run)
                 for run in classify.label_runs(scene, found, policy, lang, following, kept)
             ]
+            places.grow(scene, lang)
             dates.answer_date(scene, lang)
             answers.label_secrets(scene, lang, policy.on("secret.unparsed"))
             names.label_names(scene, lang, policy.on("name.listed"))
@@ -142,7 +147,7 @@ class Redactor:
                 person is not None
                 and person.asked
                 and not person.answered
-                and (person.speaker != scene.speaker)
+                and scene.answers(person)
             ):
                 names.answer_name(scene, lang)
             dialogue.imply(scene.turn, scene.speaker)

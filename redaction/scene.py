@@ -78,6 +78,10 @@ class Scene:
                 item.answered_at = self.turn
                 item.turn = max(item.turn, self.turn)
 
+    def answers(self, item: Open) -> bool:
+        """Whether this turn's speaker may answer a question: the other side, if sides are known."""
+        return not self.speaker or item.speaker != self.speaker
+
     def waiting(self, *topics: str) -> Open | None:
         """Return the newest question about one of these topics that somebody asked."""
         found = [item for item in self.open if item.topic in topics]

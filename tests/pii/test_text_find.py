@@ -42,7 +42,7 @@ SINGLE = [
     ("my n i number is q q twelve thirty four fifty six c", "NATIONAL_INSURANCE",
      "q q twelve thirty four fifty six c"),
     ("my date of birth is the ninth of may nineteen seventy six", "DOB",
-     "ninth of may nineteen seventy six"),
+     "the ninth of may nineteen seventy six"),
     ("My number is ４１１１ １１１１ １１１１ １１１１", "CARD_NUMBER",
      "４１１１ １１１１ １１１１ １１１１"),
 ]  # fmt: skip
