@@ -22,7 +22,7 @@ SYMBOLS = frozenset(
      "ampersand", "underscore", "percent", "plus", "pound", "at"}
 )  # fmt: skip
 SYMBOL_ENDS = frozenset({"mark", "point", "sign", "symbol", "key"})
-LINKS = ("is", "it's", "was", "be", "equals", "are", "its", "colon", "dot", "to")
+LINKS = ("is", "it's", "was", "be", "equals", "its", "colon", "dot", "to")
 
 
 def label_secrets(scene: Scene, lang: Language, policy_unparsed: bool) -> None:
@@ -68,6 +68,8 @@ def _content(atom: Atom, lang: Language, topic: str) -> bool:
     text = atom.text
     if topic in NUMERIC and (text in lang.homophones or _number(text, lang)):
         return True
+    if topic in NUMERIC and lang.has("everyday", text):
+        return False
     return not (lang.has("leads", text) or lang.has("fillers", text) or lang.has("common", text))
 
 

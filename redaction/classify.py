@@ -73,6 +73,9 @@ CUE_REACH = 30  # atoms between a cue and its value in the same turn
 CUE_AFTER_REACH = 6
 BEGAN = frozenset({"since", "purchased", "bought", "opened", "built"})
 WHOLE_NUMBER = 10  # digits that are no reference because one is named behind them
+SUM_WORDS = 4  # number words of a sum: "eleven hundred and twenty"
+# digits of a value that stands among other words; fewer are an age, a count, a temperature
+LEAST_AMONG_WORDS = {"DOB": 3, "POSTCODE": 4, "IP_ADDRESS": 3, "EMAIL": 3, "IBAN": 4}
 SPELLED = 5  # digits said one by one that are no amount
 SINGLY = 3  # digits said one by one that make an answer an identifier
 CARD_REACH = 3  # atoms between a card number and an expiry or code said right behind it
@@ -154,6 +157,8 @@ def label_runs(scene: Scene, dates: Sequence[Date], policy: Policy, lang: Langua
         if not run.digits:
             _label_letters(scene, run, lang, evidence)
             continue
+        if _time_or_day(scene, run, lang):
+            continue
         topic, weight, rule = _topic(scene, run, following, lang, evidence)
         if not _redact(scene, run, topic, rule, policy, lang, evidence.bare):
             if topic == REFERENCE and len(run.text) >= NEAR_LENGTH - 1:
@@ -165,10 +170,18 @@ def label_runs(scene: Scene, dates: Sequence[Date], policy: Policy, lang: Langua
         if label == "PHONE" and run.first and scene.atoms[run.first - 1].text == "plus":
             run.first -= 1
         scene.add(run.first, run.last, label, score, "numbers", rule, _reason(rule), value=run.text)
-        scene.answered(label, len(run.text))
+        scene.answered(label, len(run.text), run.text)
         if label.startswith("CARD_") and (label != "CARD_NUMBER" or run.digits >= CARD_DIGITS):
             evidence.card_end = run.last
     return left
+
+
+def _time_or_day(scene: Scene, run: Run, lang: Language) -> bool:
+    """Whether a run is a time of day ("two fourteen p m") or half of "the twenty fourth"."""
+    if run.digits <= 4 and run.text.endswith(("AM", "PM")) and run.letters == 2:
+        return True
+    after = scene.atoms[run.last].text if run.last < len(scene.atoms) else ""
+    return run.values == 1 and after in lang.ordinals and scene.atoms[run.first].text in lang.tens
 
 
 class _Evidence:
@@ -199,7 +212,8 @@ def _topic(
         topic = {3: "CARD_CVV", 4: "CARD_EXPIRY", 6: "CARD_EXPIRY"}.get(run.digits, "")
         if topic and not run.letters:
             best = (MENTIONED, topic, "after_card")
-    spelled = run.digits == run.values >= SPELLED and not run.scaled
+    waits = any(item.asked and item.topic not in LOCAL for item in scene.open)
+    spelled = run.digits == run.values >= (SINGLY if waits else SPELLED) and not run.scaled
     for cue in evidence.near(run.first, run.last):
         gap = run.first - cue.last
         if spelled and cue.topic in ("AMOUNT", "EVENT"):
@@ -237,8 +251,15 @@ def _topic(
             continue
         if item.answered >= SHAPES[item.topic].low and fit(item.topic, run) < FITS and not bare:
             continue
-        if item.answered and item.topic in SHORT and scene.turn - item.answered_at > SHORT_WAIT:
-            continue
+        if (
+            item.answered
+            and item.topic in SHORT
+            and (
+                scene.turn - item.answered_at > SHORT_WAIT
+                or (not scene.answers(item) and item.topic != "DOB" and run.text not in item.heard)
+            )
+        ):
+            continue  # over, or a number of the asker's own that reads nothing back
         age = scene.turn - item.turn
         weight = (ASKED if item.asked else MENTIONED) - AGE_COST * age
         if item.answered >= SHAPES[item.topic].low:
@@ -269,6 +290,8 @@ def _redact(
         return False
     if _shape_label(run):
         return True
+    if topic and _too_little(run, topic, bare):
+        return False
     if topic:
         if run.digits >= policy.digits_with_context or run.letters:
             return not (run.digits < 2 and not run.mixed and not bare)
@@ -277,7 +300,18 @@ def _redact(
         waits = any(item.topic in LOCAL for item in scene.open)
         if not waits and run.digits == run.values and not run.scaled:
             return True  # digit by digit in answer to a question: an identifier
-    return run.digits >= policy.digits_without_context and (not run.scaled or run.values >= 7)
+    toll_free = run.values >= 7 and run.text.startswith(("0", "1", "80"))  # "oh eight hundred ..."
+    return run.digits >= policy.digits_without_context and (not run.scaled or toll_free)
+
+
+def _too_little(run: Run, topic: str, bare: bool) -> bool:
+    """Whether a number among other words is too short, or said too much like a sum, for a kind."""
+    if run.letters:
+        return False
+    if run.scaled and run.values <= SUM_WORDS and topic not in ("ADDRESS", "DOB", "CARD_NUMBER"):
+        return not (bare and topic in SHORT)  # "eleven hundred and twenty"
+    least = LEAST_AMONG_WORDS.get(topic, 0)
+    return not bare and run.digits < least
 
 
 def is_bare(scene: Scene, lang: Language) -> bool:

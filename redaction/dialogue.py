@@ -39,6 +39,7 @@ class Open:
     asked: bool  # False: only mentioned
     answered: int = 0  # characters heard so far
     answered_at: int = -1
+    heard: str = field(default="", repr=False)  # the answer's digits, to know a read-back by
     implied: bool = False  # expiry and code, once a card number was given: bare answers only
 
 

@@ -22,6 +22,7 @@ LEAST_PART = 4  # letters of a part of an e-mail address that may be a name
 _PARTS = re.compile(r"[a-z]+")
 EARLY = 4  # "this is" leads into a name near the beginning of a turn only
 IS = frozenset({"i'm", "im", "it's", "its", "is", "she's", "he's", "you're", "they're", "under"})
+SUBJECTS = frozenset({"i", "we", "you", "he", "she", "they", "it", "have", "be", "the"})
 GREETING = frozenset({"hi", "hello", "thanks", "you", "hey", "okay", "mr", "mrs", "ms", "miss"})
 PARTICLES = frozenset({"de", "la", "van", "von", "der", "den", "bin", "al", "el", "da", "di", "du",
                        "o", "mc", "mac", "st", "del", "dos", "ter", "le", "y"})  # fmt: skip
@@ -69,8 +70,13 @@ def _extent(atoms: Sequence[Atom], at: int, lang: Language, strong: bool) -> int
         )  # fmt: skip
         if not (_name_word(atom, lang, strong) or particle or initial):
             break
-        if taken and lang.has("word_names", atom.text) and not atom.capital and taken >= 2:
-            break
+        if (
+            taken
+            and lang.has("word_names", atom.text)
+            and not atom.capital
+            and (taken >= 2 or (end + 1 < len(atoms) and atoms[end + 1].text in SUBJECTS))
+        ):
+            break  # "miss maricel may i have"
         end += 1
         taken += 1
     return end
@@ -93,6 +99,14 @@ def label_names(scene: Scene, lang: Language, listed: bool) -> None:
         if thing and thing.removesuffix("'s") in lang.words["things"]:
             continue
         at = end
+        owner = atoms[end - 1].text
+        if (
+            owner.endswith("'s")
+            and owner != "name's"
+            and at < n
+            and (lang.has("word_names", atoms[at].text) and not atoms[at].capital)
+        ):
+            continue  # "my mother's bill"
         while at < n and atoms[at].text in (
             "um",
             "uh",
@@ -260,6 +274,7 @@ def _from_lists(scene: Scene, lang: Language) -> None:
     while at < len(atoms):
         if (
             atoms[at].kind == WORD
+            and not (scene.run_before(at) and lang.has("units_after", atoms[at].text))
             and _listed(atoms, at, lang)
             and (lang.has("given", atoms[at].text) or lang.has("word_names", atoms[at].text))
         ):

@@ -141,7 +141,7 @@ def _elements(atoms: Sequence[Atom], lang: Language, barred: frozenset[int]) -> 
     found: list[_Element] = []
     at, n = 0, len(atoms)
     while at < n:
-        if at in barred:
+        if at in barred or _pronoun(atoms, at, lang):
             at += 1
             continue
         if atoms[at].text == "o" and _spelled(atoms, at, lang):
@@ -158,6 +158,16 @@ def _elements(atoms: Sequence[Atom], lang: Language, barred: frozenset[int]) -> 
         found.append(element)
         at = element.last
     return found
+
+
+def _pronoun(atoms: Sequence[Atom], at: int, lang: Language) -> bool:
+    """Whether "one" stands for a thing: "this one", "the hacked one"."""
+    if atoms[at].text != "one" or not at or atoms[at - 1].stop:
+        return False
+    before = atoms[at - 1].text
+    if before in ("this", "that", "which", "new", "old", "other", "another", "every", "no", "any"):
+        return True
+    return before == "the" and not (at + 1 < len(atoms) and _solid(atoms, at + 1, lang))
 
 
 def _code(atoms: Sequence[Atom], at: int, lang: Language) -> bool:

@@ -70,11 +70,12 @@ class Scene:
         """Whether a span found so far overlaps these atoms."""
         return any(self._marks[first:last])
 
-    def answered(self, topic: str, length: int) -> None:
+    def answered(self, topic: str, length: int, value: str = "") -> None:
         """Note that characters of an open question's answer were heard in this turn."""
         for item in self.open:
             if item.topic == topic:
                 item.answered += length
+                item.heard += value
                 item.answered_at = self.turn
                 item.turn = max(item.turn, self.turn)
 
