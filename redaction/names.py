@@ -68,7 +68,11 @@ def _extent(atoms: Sequence[Atom], at: int, lang: Language, strong: bool) -> int
             atom.capital or (end + 1 < len(atoms) and _name_word(atoms[end + 1], lang, False)
                              and atom.text not in ("i", "a"))
         )  # fmt: skip
-        if not (_name_word(atom, lang, strong) or particle or initial):
+        family = (  # "josh good", where capitals say so
+            taken and atom.capital and atom.kind == WORD and len(atom.text) > 2
+            and _listed(atoms, end - 1, lang) and not _shouted(atoms, end)
+        )  # fmt: skip
+        if not (_name_word(atom, lang, strong) or particle or initial or family):
             break
         if (
             taken
@@ -80,6 +84,11 @@ def _extent(atoms: Sequence[Atom], at: int, lang: Language, strong: bool) -> int
         end += 1
         taken += 1
     return end
+
+
+def _shouted(atoms: Sequence[Atom], at: int) -> bool:
+    """Whether the words around are written in capitals as well: they say nothing then."""
+    return at + 1 < len(atoms) and atoms[at + 1].capital and not atoms[at].stop
 
 
 def label_names(scene: Scene, lang: Language, listed: bool) -> None:
