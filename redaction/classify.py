@@ -71,8 +71,10 @@ FITS, PIECE, TOO_LONG = 2.0, 0.4, -3.0
 ENOUGH = 0.5  # weight a label needs
 CUE_REACH = 30  # atoms between a cue and its value in the same turn
 CUE_AFTER_REACH = 6
+ASIDE = 12  # words of a turn that asks about the date just given
 BEGAN = frozenset({"since", "purchased", "bought", "opened", "built"})
 WHOLE_NUMBER = 10  # digits that are no reference because one is named behind them
+ROW = 0.6  # number words a digit: fewer are a row of teens and tens, no number of its own
 SUM_WORDS = 4  # number words of a sum: "eleven hundred and twenty"
 # digits of a value that stands among other words; fewer are an age, a count, a temperature
 LEAST_AMONG_WORDS = {"DOB": 3, "POSTCODE": 4, "IP_ADDRESS": 3, "EMAIL": 3, "IBAN": 4}
@@ -300,8 +302,16 @@ def _redact(
         waits = any(item.topic in LOCAL for item in scene.open)
         if not waits and run.digits == run.values and not run.scaled:
             return True  # digit by digit in answer to a question: an identifier
+    if _spread(scene.atoms, run):
+        return False
     toll_free = run.values >= 7 and run.text.startswith(("0", "1", "80"))  # "oh eight hundred ..."
     return run.digits >= policy.digits_without_context and (not run.scaled or toll_free)
+
+
+def _spread(atoms: Sequence[Atom], run: Run) -> bool:
+    """Whether a spoken run is rather a row of times or sizes: "ten thirty eleven thirty twelve"."""
+    written = any(atom.kind == DIGITS for atom in atoms[run.first : run.last])
+    return not written and run.values < ROW * run.digits and not run.scaled
 
 
 def _too_little(run: Run, topic: str, bare: bool) -> bool:
@@ -427,9 +437,15 @@ def _label_dates(
                 gap = date.first - cue.last if cue.last <= date.first else cue.first - date.last + 4
                 if 0 <= gap < min(distance, 15):
                     topic, distance = cue.topic, gap
+        sort_code = scene.waiting("SORT_CODE")
+        if not topic and sort_code is not None and sort_code.asked and not sort_code.answered:
+            topic = "SORT_CODE" if scene.atoms[date.first].kind == DIGITS else ""
         if not topic and (item := scene.waiting("DOB", "CARD_EXPIRY", "SECURITY_ANSWER")):
             lone = len(dates) == 1
-            fresh = item.answered < 4 or _bare_date(scene, date, lang)
+            again = scene.turn - item.answered_at <= 1 and len(scene.atoms) <= ASIDE
+            fresh = item.answered < 4 or _bare_date(scene, date, lang) or (
+                again and not scene.heading.cues
+            )  # fmt: skip
             if (item.asked or lone) and fresh:
                 topic = item.topic
         if topic == "SORT_CODE":  # 09-01-27

@@ -14,6 +14,7 @@ from redaction.numbers import Run
 from redaction.scene import Scene
 from redaction.tokens import DIGITS, ORDINAL, Atom
 
+MAX_CORRECTION = 4  # words between a day and its correction
 WAIT = 3  # turns between a question for a birthday and its answer or read-back
 LONGEST = 12  # words of such an answer
 BETWEEN = frozenset({"of", "the", "and", "o'", "o", "in", "a", "to", "for", "ate", "won", "slash",
@@ -70,6 +71,8 @@ def find_dates(atoms: Sequence[Atom], runs: Sequence[Run], lang: Language) -> li
             elif run := starts.get(ahead):
                 last, day = run.last, day or len(run.text) != 4
                 year = _year(run.text) if len(run.text) > 2 else None
+            if day and year is None:
+                last = _corrected(atoms, last, lang)
             if last > at + 1 and year is None:
                 after = last
                 while after < len(atoms) and atoms[after].text in ("of", "in", *fillers):
@@ -82,6 +85,20 @@ def find_dates(atoms: Sequence[Atom], runs: Sequence[Run], lang: Language) -> li
         found.append(Date(first, last, year, day and year is not None, last == first + 1))
     found.extend(_numbered(atoms, runs, lang))
     return found
+
+
+def _corrected(atoms: Sequence[Atom], last: int, lang: Language) -> int:
+    """Return the end of a day that is said again: "the fourteenth no sorry the fifteenth"."""
+    ahead = last
+    while ahead < len(atoms) and ahead - last < MAX_CORRECTION and (
+        atoms[ahead].text in lang.words["corrections"] or atoms[ahead].text in ("the", "of")
+        or lang.has("fillers", atoms[ahead].text)
+    ):  # fmt: skip
+        ahead += 1
+    day = ahead < len(atoms) and (
+        atoms[ahead].kind == ORDINAL or atoms[ahead].text in lang.ordinals
+    )
+    return ahead + 1 if day and ahead > last else last
 
 
 def answer_date(scene: Scene, lang: Language) -> None:

@@ -16,6 +16,7 @@ from redaction.tokens import DIGITS, EMAIL, IP, URL, WORD, Atom
 _SPLIT = re.compile(r"[@._+-]")
 MAX_LOCAL = 40  # atoms of a spelled local part
 MAX_DOMAIN = 26
+VERSIONS = frozenset({"version", "firmware", "release", "build", "update"})
 MARK_REACH = 4  # words between an "underscore" and ordinary words of the same address
 MAX_OCTET = 6  # words of one number of an IP address
 DOTS = ("dot", "period", "point")
@@ -264,6 +265,8 @@ def _spoken_ip(scene: Scene, lang: Language) -> None:
         last = _octet(scene, three, 1, lang)
         between = [*range(one + 1, two), *range(two + 1, three)]
         inner = two > one + 1 and three > two + 1
+        if any(atom.text in VERSIONS for atom in atoms[max(0, first - 3) : first]):
+            continue
         if (
             first < one
             and last > three + 1

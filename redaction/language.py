@@ -136,6 +136,7 @@ def load_language(code: str) -> Language:
         "directions": street["directions"],
         "state_codes": street["state_codes"],
         "titles": names["titles"],
+        "other_names": names["other_names"],
         "word_names": names["word_names"],
         "given": names["given"],
         "things": names["things"],

@@ -257,6 +257,8 @@ def _listed(atoms: Sequence[Atom], at: int, lang: Language) -> bool:
     text = atom.text
     if text in lang.words["months"] or text in lang.words["days"]:
         return False
+    if lang.has("other_names", text):
+        return False
     if lang.has("word_names", text):
         if at > 0 and not atoms[at - 1].stop:
             return atom.capital
@@ -284,6 +286,7 @@ def _from_lists(scene: Scene, lang: Language) -> None:
         if (
             atoms[at].kind == WORD
             and not (scene.run_before(at) and lang.has("units_after", atoms[at].text))
+            and not (at and atoms[at - 1].text in ("the", "a", "an"))  # "the john deere"
             and _listed(atoms, at, lang)
             and (lang.has("given", atoms[at].text) or lang.has("word_names", atoms[at].text))
         ):
@@ -404,7 +407,7 @@ def _known(scenes: Sequence[Scene], lang: Language) -> set[str]:
             elif span.label == "EMAIL":
                 signs = [i for i, atom in enumerate(atoms) if atom.text in ("at", "@")]
                 local = atoms[: signs[-1]] if signs else atoms[:1]
-                text = local[0].text.partition("@")[0] if len(atoms) == 1 else ""
+                text = local[0].text.partition("@")[0] if len(atoms) == len(local) == 1 else ""
                 parts = [atom.text for atom in local if atom.kind == WORD] + _PARTS.findall(text)
                 known.update(
                     part for part in parts

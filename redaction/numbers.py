@@ -99,6 +99,8 @@ def _letter(atoms: Sequence[Atom], at: int, lang: Language) -> _Element | None:
         if lang.has("nato", text):
             return _Element(at, at + 1, text[0].upper(), True, False)
         return None
+    if single == "x" and at + 1 < n and atoms[at + 1].text == "ray":
+        return _Element(at, at + 2, "X", True, True)
     for words, _ in lang.lists["as_in"].get(atoms[at + 1].text if at + 1 < n else "", ()):
         end = at + 1 + len(words)
         if (
@@ -288,7 +290,7 @@ def _keeps(atoms: Sequence[Atom], group: list[_Element], edge: int) -> bool:
     text = atoms[element.first].text
     inner = group[1] if edge == 0 else group[-2]
     touching = inner.first - element.last if edge == 0 else element.first - inner.last
-    zero = text in ("oh", "o", "owe") and not element.letter
+    zero = not element.letter and set(element.text) == {"0"}  # "oh", "treble oh"
     if touching > 0:  # "... one uh oh": a last zero after a hesitation, not "one and oh by the way"
         ends = element.last == len(atoms) or atoms[element.last - 1].stop
         strong = sum(len(e.text) for e in group if e.strong and not e.letter)

@@ -88,10 +88,11 @@ def _close(
     characters = digits = 0
     for piece in chain:
         for run in piece.runs:
-            if run.scaled or is_quantity(piece.scene.atoms, run, lang):
+            if is_quantity(piece.scene.atoms, run, lang):
                 return
-            characters += len(run.text)
-            digits += run.digits
+            if not run.scaled:  # "four thousand" may begin a card, but proves nothing
+                characters += len(run.text)
+                digits += run.digits
             labels = [
                 span.label
                 for span in piece.scene.spans

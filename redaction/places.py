@@ -21,6 +21,7 @@ EARLY = 4  # atoms: a piece of an address begins its turn
 STREET_NAMES = frozenset({"church", "station", "school", "mill", "high", "main", "spring", "market",
                           "water", "old", "new", "center", "lake", "river", "king's", "queen's",
                           "long", "green", "park", "bridge", "college"})  # fmt: skip
+DISTANCES = frozenset({"mile", "miles", "hour", "minute", "km", "kilometre", "kilometer"})
 LINKS = frozenset(
     {
         "off",
@@ -85,6 +86,12 @@ def _house(scene: Scene, street: int, lang: Language, asked: bool) -> int | None
         if previous.stop and back != street:
             break
         text = previous.text
+        if text in DISTANCES:
+            return None  # "a six hundred mile drive"
+        flat = len(text) == 1 and back > 1 and scene.run_before(back - 1) is not None
+        if flat and text.isalpha():  # "two a tanners hill"
+            back -= 1
+            continue
         if previous.text in lang.ordinals or lang.has("directions", text):
             back -= 1
             continue

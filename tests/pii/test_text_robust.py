@@ -79,6 +79,7 @@ ODD = st.text(
 
 @settings(max_examples=250, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["agent", "customer", "", "S1"]), ODD), max_size=5))
+@example(said=[("agent", "MAIL"), ("customer", "@")])
 def test_no_text_raises_and_spans_stay_inside(said: list[tuple[str, str]]) -> None:
     """Any text is taken, and every span lies inside its turn, sorted and without overlap."""
     texts, spans = redact_texts(said, REDACTOR)
