@@ -178,7 +178,10 @@ def label_names(scene: Scene, lang: Language, listed: bool) -> None:
             if stop == at + 1 and _full_name(atoms, at + 1, lang):
                 stop = at + 3  # "it's sue tranter"
                 _add(scene, at + 1, stop, 0.7, "name.is", "a name of two words behind 'is'")
-            elif stop > at + 1 and _listed(atoms, at + 1, lang):
+            elif stop > at + 1 and (
+                _listed(atoms, at + 1, lang)
+                or (atom.text in ("i'm", "im") and lang.has("other_names", atoms[at + 1].text))
+            ):
                 _add(scene, at + 1, stop, 0.7, "name.is", "a known name behind 'is'")
         elif atom.text in ("i", "this") and at + 2 < n and atoms[at + 1].text in ("am", "is"):
             stop = _extent(atoms, at + 2, lang, False)
@@ -212,7 +215,9 @@ def label_names(scene: Scene, lang: Language, listed: bool) -> None:
 
 def _full_name(atoms: Sequence[Atom], at: int, lang: Language) -> bool:
     """Whether a name that is a word stands with a second word that can be nothing but a name."""
-    if at + 1 >= len(atoms) or not lang.has("word_names", atoms[at].text):
+    if at + 1 >= len(atoms) or not (
+        lang.has("word_names", atoms[at].text) or lang.has("other_names", atoms[at].text)
+    ):
         return False
     second = atoms[at + 1]
     return (
