@@ -152,7 +152,10 @@ def label_runs(scene: Scene, dates: Sequence[Date], policy: Policy, lang: Langua
     for date in dates:
         dated[date.first : date.last] = b"\1" * (date.last - date.first)
     for run in scene.runs:
-        if any(dated[run.first : run.last]) or (run.text in kept and not is_card(run)):
+        if any(dated[run.first : run.last]):
+            continue
+        if run.text in kept and not is_card(run):
+            _keep(scene, run, 0.6, "repeated")
             continue
         if scene.taken(run.first, run.last):
             continue
@@ -165,6 +168,8 @@ def label_runs(scene: Scene, dates: Sequence[Date], policy: Policy, lang: Langua
         if not _redact(scene, run, topic, rule, policy, lang, evidence.bare):
             if topic == REFERENCE and len(run.text) >= NEAR_LENGTH - 1:
                 kept.add(run.text)
+            if topic == REFERENCE:
+                _keep(scene, run, min(0.99, 0.5 + weight / 16), rule)
             if topic not in LOCAL:
                 left.append(run)
             continue
@@ -184,6 +189,11 @@ def _time_or_day(scene: Scene, run: Run, lang: Language) -> bool:
         return True
     after = scene.atoms[run.last].text if run.last < len(scene.atoms) else ""
     return run.values == 1 and after in lang.ordinals and scene.atoms[run.first].text in lang.tens
+
+
+def _keep(scene: Scene, run: Run, score: float, rule: str) -> None:
+    scene.keep(run.first, run.last, REFERENCE, score, "numbers", f"reference.{rule}",
+               "an order, ticket or booking reference, kept by policy")  # fmt: skip
 
 
 class _Evidence:

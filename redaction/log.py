@@ -11,16 +11,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from redaction import merkle
+from redaction.hashes import HashKey, call_key, value_hmac
 from redaction.log_events import (
     FIRST,
     HEAD_PURPOSE,
     SCHEMA,
-    call_key,
     canonical,
     check_event,
     fingerprint,
     milliseconds,
-    value_hmac,
 )
 from redaction.log_verify import Fault, Verdict, verify_bytes, verify_file
 
@@ -28,8 +27,8 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 __all__ = [
-    "Fault", "Head", "Signer", "Verdict", "call_key", "canonical", "check_event", "fingerprint",
-    "milliseconds", "value_hmac", "verify_bytes", "verify_file", "write_log",
+    "Fault", "HashKey", "Head", "Signer", "Verdict", "call_key", "canonical", "check_event",
+    "fingerprint", "milliseconds", "value_hmac", "verify_bytes", "verify_file", "write_log",
 ]  # fmt: skip
 
 

@@ -6,41 +6,111 @@ and any hash of what has so few forms that a hash gives it away.
 
 from __future__ import annotations
 
-import hmac
 import json
 import math
-import unicodedata
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
+
+from redaction.hashes import NEVER_HASHED
 
 SCHEMA = 1
 FIRST = "0" * 64  # prev_hash of the first record
 HEAD_PURPOSE = b"redaction-log-head/1\n"  # signed before the head, so it can stand for nothing else
 
-# Derived forms of these are as bad as they are: a thousand card codes are tried in a moment.
-NEVER_HASHED = frozenset({"CARD_CVV", "PIN", "PASSWORD", "SECURITY_ANSWER"})
-SHORTEST_KEY = 16  # bytes; PCI DSS 4.0.1 3.5.1.1 and its guidance: at least 128 bits
-
 # Every event has these ...
-_COMMON = frozenset({"event", "time", "call", "tenant", "actor", "mode"})
-# ... and its own: name -> (needed, allowed).
+COMMON = frozenset({"event", "time", "call", "tenant", "actor", "mode"})
+# ... and its own: name -> (needed, allowed). docs/log.md is written from these tables.
 EVENTS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     name: (frozenset(needed.split()), frozenset(allowed.split()))
     for name, needed, allowed in (
         ("call_started", "call source_sha256", "duration_ms channels transcriber diarizer"),
-        ("policy_applied", "call policy policy_sha256 profile", "detectors"),
+        ("policy_applied", "call policy policy_sha256 profile",
+         "policy_version threshold detectors"),
         ("redacted", "call action", "label turn first last start_ms end_ms channels detector rule"
-         " score threshold reason group value_hmac key_id"),
+         " score threshold reason group digits value_hmac key_id"),
         ("suppressed", "call label turn rule", "first last start_ms end_ms score reason detector"),
         ("verification", "call result", "reasons warnings checks transcript_sha256 audio_sha256"),
-        ("released_to", "call target payload_sha256", "kind"),
+        ("released_to", "call target payload_sha256", "kind target_sha256"),
         ("review", "call decision", "reviewer reason_code payload_sha256"),
         ("override", "call decision reviewer reason_code", "payload_sha256"),
         ("key_rotated", "key_id", "previous_key_id"),
         ("erased", "call what", "reason_code key_id"),
     )
 }  # fmt: skip
+
+# When each event is written.
+MEANINGS: Mapping[str, str] = {
+    "call_started": "a recording was decoded",
+    "policy_applied": "which policy was applied to it, and by what",
+    "redacted": "personal data was taken out of the text, or a stretch of audio was muted",
+    "suppressed": "something was recognised and left to stand, because the policy says so",
+    "verification": "the redaction was checked; `hold` keeps the whole call back",
+    "released_to": "a payload left for a target, after a `pass`",
+    "review": "a person decided about the call",
+    "override": "a person decided against what was proposed",
+    "key_rotated": "the signing key changed",
+    "erased": "something was destroyed",
+    "head": "the last line: how many records, their root, and the signature",
+}
+
+# What each field holds.
+FIELDS: Mapping[str, str] = {
+    "schema": "version of this format",
+    "seq": "place in the log, from 0",
+    "prev_hash": "leaf hash of the record before; 64 zeros for the first",
+    "event": "which kind of event",
+    "time": "ISO 8601, UTC",
+    "call": "id of the call; says nothing about who called",
+    "tenant": "whose call it is; `default` where there is one organisation",
+    "actor": "who did it: the program, or a reviewer's id",
+    "mode": "`auto`, or `manual` where a person did it",
+    "source_sha256": "SHA-256 of the recording's file",
+    "duration_ms": "length of the recording, milliseconds",
+    "channels": "how many it has; of a muted stretch, which are muted",
+    "transcriber": "engine and model that heard the words",
+    "diarizer": "what told the speakers apart",
+    "policy": "id of the redaction policy",
+    "policy_version": "its version",
+    "policy_sha256": "SHA-256 of its canonical JSON; an export has that text",
+    "profile": "precise, balanced or paranoid",
+    "threshold": "score below which findings were not used",
+    "detectors": "what looked for personal data, with versions",
+    "action": "placeholder, last_four or mute",
+    "label": "kind of data",
+    "turn": "turn of the conversation, from 0",
+    "first": "first word within the turn, from 0",
+    "last": "word after the last one",
+    "start_ms": "start in the recording, milliseconds; null: no time is known, its turn is muted",
+    "end_ms": "end in the recording, milliseconds",
+    "detector": "family of rules that found it",
+    "rule": "rule inside that family",
+    "score": "how sure, 0 to 1",
+    "reason": "why, in words that never repeat the value",
+    "group": "equal where pieces are one value; 0: stands alone",
+    "digits": "how many digits the value has; never of card codes, PINs, passwords, answers",
+    "value_hmac": "HMAC-SHA-256 of the value under the call's key, or null",
+    "key_id": "name of that key",
+    "result": "pass or hold",
+    "reasons": "codes of why it was held",
+    "warnings": "codes of what a reader should know",
+    "checks": "what each check found: counts, never content",
+    "transcript_sha256": "SHA-256 of the redacted transcript that was checked, as kept",
+    "audio_sha256": "SHA-256 of the redacted audio that was checked",
+    "target": "kind of target",
+    "target_sha256": "SHA-256 of the target as the operator wrote it",
+    "payload_sha256": "SHA-256 of the canonical JSON of what left",
+    "kind": "what left: `note`",
+    "decision": "what the person decided",
+    "reviewer": "id of the person",
+    "reason_code": "why, as a code",
+    "previous_key_id": "name of the key before",
+    "what": "what was destroyed",
+    "count": "how many records stand before the head",
+    "root": "Merkle root over their leaf hashes, hexadecimal",
+    "public_key": "raw Ed25519 public key, hexadecimal",
+    "signature": "Ed25519 signature, hexadecimal",
+}
 
 _ENCODER = json.JSONEncoder(
     sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
@@ -69,52 +139,15 @@ def check_event(event: Mapping[str, Any]) -> None:
     needed, allowed = EVENTS[name]
     if missing := (needed | {"time"}) - event.keys():
         raise ValueError(f"a '{name}' event lacks {', '.join(sorted(missing))}")
-    if extra := event.keys() - needed - allowed - _COMMON:
+    if extra := event.keys() - needed - allowed - COMMON:
         raise ValueError(f"a '{name}' event must not hold {', '.join(sorted(extra))}")
+    if event.get("digits") is not None and event.get("label") in NEVER_HASHED:
+        raise ValueError(f"the length of a {event['label']} says too much")
     hashed = event.get("value_hmac") is not None
     if hashed and event.get("label") in NEVER_HASHED:
         raise ValueError(f"no hash of a {event['label']} may be kept")
     if hashed and event.get("action") == "last_four":
         raise ValueError("a value logged with its last four carries no hash: both can be joined")
-
-
-# ---------------------------------------------------------------- keyed hashes
-
-
-def call_key(key: bytes, call: str) -> bytes:
-    """Derive a call's own key; destroying what it derives from makes its hashes meaningless.
-
-    Raises:
-        ValueError: the key is shorter than 128 bits.
-    """
-    from cryptography.hazmat.primitives.hashes import SHA256
-    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
-    if len(key) < SHORTEST_KEY:
-        raise ValueError(f"the key is shorter than {SHORTEST_KEY} bytes")
-    return HKDF(SHA256(), 32, salt=None, info=b"redaction-log-call/1\n" + call.encode()).derive(key)
-
-
-def value_hmac(key: bytes, label: str, value: str, *, action: str = "placeholder") -> str | None:
-    """Return a keyed hash by which equal values can be told, or None where none may exist.
-
-    A value with digits is compared by its letters and digits alone, any other by its words, both
-    in one case: a number reads the same with and without spaces. Spoken digits must be written as
-    digits first.
-
-    Raises:
-        ValueError: the key is shorter than 128 bits.
-    """
-    if len(key) < SHORTEST_KEY:
-        raise ValueError(f"the key is shorter than {SHORTEST_KEY} bytes")
-    if label in NEVER_HASHED or action == "last_four":
-        return None
-    text = unicodedata.normalize("NFKC", value).casefold()
-    if any(char.isdigit() for char in text):
-        text = "".join(char for char in text if char.isalnum())
-    else:
-        text = " ".join(text.split())
-    return hmac.new(key, f"{label}\0{text}".encode(), sha256).hexdigest()
 
 
 def milliseconds(seconds: float | None) -> int | None:

@@ -62,6 +62,8 @@ class Policy:
     custom: tuple[Custom, ...] = ()
     language: str = "en"
     sha256: str = field(default="", compare=False)
+    # its whole content in canonical JSON, of which `sha256` is the hash
+    text: str = field(default="", compare=False, repr=False)
 
     def action(self, label: str) -> Action:
         return self.actions.get(label, "placeholder")
@@ -165,6 +167,7 @@ def parse_policy(raw: Mapping[str, Any]) -> Policy:
             custom=custom,
             language=str(raw.get("language", "en")),
             sha256=hashlib.sha256(canonical.encode()).hexdigest(),
+            text=canonical,
         )
     except KeyError as error:
         raise ValueError(f"the policy lacks {error}") from None

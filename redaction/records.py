@@ -61,6 +61,15 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """What a log may say of one finding's value without saying it."""
+
+    action: str  # what was done: placeholder | last_four
+    digits: int | None = None  # how many it has; None: none, or not even that may be said
+    value_hmac: str | None = None  # keyed hash, hexadecimal; see redaction.hashes
+
+
+@dataclass(frozen=True, slots=True)
 class Redaction:
     """One set of findings and what it means for the audio: two renderings cannot disagree."""
 
@@ -70,3 +79,10 @@ class Redaction:
     policy: str  # id of the redaction policy
     policy_sha256: str
     warnings: tuple[str, ...] = ()  # codes, for example span_without_time
+    # for the log
+    marks: tuple[Mark, ...] = ()  # one a finding, in their order; empty: not made
+    key_id: str | None = None  # of the key of the marks' hashes
+    suppressed: tuple[Finding, ...] = ()  # recognised and left to stand: why is their `reason`
+    policy_version: int = 0
+    threshold: float = 0.0  # 0..1: findings below were not used
+    detectors: tuple[str, ...] = ()  # what found, with versions

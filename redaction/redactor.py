@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 from redaction import answers, classify, dates, internet, names, places
@@ -25,8 +27,17 @@ ECHO = 4  # digits that must be equal for a later run to be the same value again
 WRITTEN_DIGITS = 6  # fewer are no card, SSN or IBAN
 LOOK_AHEAD = 2  # turns in which a number may still be called by its kind
 PLACES = ("ADDRESS", "POSTCODE")
+OWN_NAME = "the agent's own first name, kept by policy"
 AGENTS = ("agent", "advisor", "adviser", "representative", "operator", "rep", "assistant")
 CUSTOMERS = ("customer", "caller", "client", "user", "member", "patient")
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a look at a conversation showed. Neither part holds a value."""
+
+    findings: tuple[Finding, ...]  # sorted by (turn, first), not overlapping
+    suppressed: tuple[Finding, ...]  # recognised and left to stand; `reason` says why
 
 
 class Redactor:
@@ -49,6 +60,13 @@ class Redactor:
             for item in policy.custom
         ]  # fmt: skip
 
+    @property
+    def detectors(self) -> tuple[str, ...]:
+        """What finds beside our own rules, with versions."""
+        if not (self.policy.presidio or self.recognizers):
+            return ()
+        return (f"presidio-analyzer {version('presidio-analyzer')}",)
+
     def find(self, turns: Sequence[Turn]) -> tuple[Finding, ...]:
         """Find personal data.
 
@@ -59,6 +77,10 @@ class Redactor:
             Findings sorted by (turn, first), not overlapping. `start` and `end` come from the
             words' times where all of them are known.
         """
+        return self.look(turns).findings
+
+    def look(self, turns: Sequence[Turn]) -> Look:
+        """Find personal data, and say what was recognised and is kept; see `find`."""
         scenes = self._scenes(turns)
         left = self._listen(scenes)
         join_pieces(scenes, left, self.policy, self._lang)
@@ -68,10 +90,13 @@ class Redactor:
             names.follow(scenes, self._lang)
         self._others(scenes, turns)
         findings: list[Finding] = []
+        suppressed: list[Finding] = []
         own = self._own_names(scenes)
         for scene in scenes:
-            findings.extend(self._merge(scene, turns[scene.turn], own))
-        return tuple(findings)
+            turn = turns[scene.turn]
+            findings += self._merge(scene, turn, own)
+            suppressed += _left_to_stand(scene, turn)
+        return Look(tuple(findings), apart(suppressed, findings))
 
     def _scenes(self, turns: Sequence[Turn]) -> list[Scene]:
         seen: Pieces = {}
@@ -237,17 +262,13 @@ class Redactor:
         return own
 
     def _merge(self, scene: Scene, turn: Turn, own: set[str]) -> list[Finding]:
-        policy = self.policy
-        spans = [
-            span for span in scene.spans
-            if span.score >= policy.threshold and policy.on(span.rule) and span.first < span.last
-            and (policy.action(span.label) != "keep")
-        ]  # fmt: skip
-        spans = [
-            span for span in spans
-            if not (span.label == "PERSON" and span.last == span.first + 1
-                    and scene.atoms[span.first].text.removesuffix("'s") in own)
-        ]  # fmt: skip
+        spans = []
+        for span in scene.spans:
+            if why := self._why_kept(scene, span, own):
+                scene.keep(span.first, span.last, span.label, span.score, span.detector, span.rule,
+                           why)  # fmt: skip
+            elif span.first < span.last:
+                spans.append(span)
         places_: list[tuple[int, int, Span]] = sorted(
             ((scene.atoms[s.first].word, scene.atoms[s.last - 1].word + 1, s) for s in spans),
             key=lambda item: (item[0], -item[1]),
@@ -261,6 +282,43 @@ class Redactor:
             else:
                 merged.append((first, last, span))
         return [_finding(scene.turn, first, last, span, turn) for first, last, span in merged]
+
+    def _why_kept(self, scene: Scene, span: Span, own: set[str]) -> str:
+        """Why a span is no finding; empty where it is one."""
+        policy = self.policy
+        if policy.action(span.label) == "keep":
+            return "the policy keeps this kind"
+        if not policy.on(span.rule):
+            return "the policy switched this rule off"
+        if span.score < policy.threshold:
+            return "the score is below the policy's threshold"
+        if (
+            span.label == "PERSON"
+            and span.last == span.first + 1
+            and scene.atoms[span.first].text.removesuffix("'s") in own
+        ):
+            return OWN_NAME
+        return ""
+
+
+def apart(some: Sequence[Finding], others: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Return those of `some` that share no word with any of `others` nor with one another."""
+    taken = {(f.turn, place) for f in others for place in range(f.first, f.last)}
+    left = []
+    for finding in sorted(some, key=lambda f: (f.turn, f.first, -f.last)):
+        words = {(finding.turn, place) for place in range(finding.first, finding.last)}
+        if not words & taken:
+            left.append(finding)
+            taken |= words
+    return tuple(left)
+
+
+def _left_to_stand(scene: Scene, turn: Turn) -> list[Finding]:
+    return [
+        _finding(scene.turn, scene.atoms[s.first].word, scene.atoms[s.last - 1].word + 1, s, turn)
+        for s in scene.kept
+        if s.first < s.last
+    ]
 
 
 def _written(scene: Scene) -> bool:
@@ -289,6 +347,8 @@ def _own_name(scene: Scene, span: Span) -> str:
         return ""
     name = scene.atoms[span.first].text
     if span.last - span.first > 1:
+        scene.keep(span.first, span.first + 1, span.label, span.score, span.detector, span.rule,
+                   OWN_NAME)  # fmt: skip
         span.first += 1
     return name
 

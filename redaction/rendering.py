@@ -49,6 +49,12 @@ def replace(
     return tuple(rendered)
 
 
+def last_four(words: Sequence[Word]) -> str:
+    """Return the digits that the action `last_four` leaves; none of a short or spoken number."""
+    digits = "".join(c for word in words for c in normalise(word.text) if c.isdigit())
+    return digits[-4:] if len(digits) > 8 else ""  # four of fewer would give away half of it
+
+
 def _placeholder(
     turn: Turn, finding: Finding, people: Mapping[tuple[int, int], int], policy: Policy | None
 ) -> Word:
@@ -57,9 +63,8 @@ def _placeholder(
     if finding.label == "PERSON":
         name = f"PERSON_{people[finding.turn, finding.first]}"
     elif policy is not None and policy.action(finding.label) == "last_four":
-        digits = "".join(c for word in words for c in normalise(word.text) if c.isdigit())
-        if len(digits) > 8:  # four of fewer would give away half of it
-            name = f"{finding.label}_{digits[-4:]}"
+        kept = last_four(words)
+        name = f"{finding.label}_{kept}" if kept else name
     starts = [word.start for word in words if word.start is not None]
     ends = [word.end for word in words if word.end is not None]
     confident = [word.confidence for word in words if word.confidence is not None]

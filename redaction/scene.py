@@ -38,6 +38,7 @@ class Scene:
     spans: list[Span] = field(default_factory=list)
     open: list[Open] = field(default_factory=list)  # questions open when the turn begins
     asked: bool = False  # the turn before asks for something
+    kept: list[Span] = field(default_factory=list)  # recognised and left to stand: see reason
     _starts: dict[int, Run] | None = None
     _ends: dict[int, Run] | None = None
     _marks: bytearray = field(default_factory=bytearray)  # atoms under a span
@@ -53,6 +54,11 @@ class Scene:
         self.spans.append(
             Span(self.turn, first, last, label, score, detector, rule, reason, value=value)
         )
+
+    def keep(self, first: int, last: int, label: str, score: float, detector: str, rule: str,
+             reason: str) -> None:  # fmt: skip
+        """Note what was recognised and is not redacted, for the log."""
+        self.kept.append(Span(self.turn, first, last, label, score, detector, rule, reason))
 
     def run_at(self, first: int) -> Run | None:
         """Return the run that begins at an atom."""

@@ -23,7 +23,7 @@ RANKS = [
     ["transcribers", "diarizers", "analysts", "connectors", "stages", "note"],
     ["pipeline"],
     ["engine", "config"],
-    ["results", "intake", "scrub"],
+    ["results", "intake", "scrub", "evidence"],
     ["kit"],
     ["metrics"],
     ["api"],

@@ -30,7 +30,7 @@ from voice_pipeline.domain import (
     Word,
 )
 from voice_pipeline.errors import Permanent, Retryable
-from voice_pipeline.stages.attest import attest
+from voice_pipeline.stages.attest import Released, attest
 from voice_pipeline.stages.ingest import ingest
 from voice_pipeline.stages.mute import mute
 from voice_pipeline.stages.redact import redact
@@ -42,6 +42,7 @@ REDACTOR = Redactor(load_policy("balanced"))
 RATE = 8000
 FLOOR = 0.6
 NOW = "2026-01-02T03:04:05Z"
+LEFT = Released("folder", "0" * 64, "1" * 64, "2026-01-02T03:04:06Z")
 Lines = Sequence[tuple[str, str]]
 
 CARD = (
@@ -368,20 +369,20 @@ def test_reasons_and_logs_hold_no_content(card: Call) -> None:
     signer = Signer.from_seed(card.store.signing_seed())
     log = attest(
         card.recording, results.found, results.verdict, signer=signer, time=NOW,
-        released=[("folder", results.verdict.transcript_sha256)],
+        released=[LEFT],
     )  # fmt: skip
     verdict = verify_bytes(log, signer.fingerprint)
     assert verdict.ok
     assert verdict.signer_checked
     events = [json.loads(line)["event"] for line in log.splitlines()]
     assert events[:2] == ["call_started", "policy_applied"]
-    assert events[-4:] == ["verification", "released_to", "erased", "head"]
+    assert events[-4:] == ["verification", "erased", "released_to", "head"]
     written = log.decode() + codec.encode(results.verdict).decode()
     for secret in ("four one one", "nine eight", "41111111", "seven"):
         assert secret not in written
     held = dataclasses.replace(results.verdict, passed=False)
     log = attest(card.recording, results.found, held, signer=signer, time=NOW,
-                 released=[("folder", "0" * 64)])  # fmt: skip
+                 released=[LEFT])  # fmt: skip
     assert b"released_to" not in log
 
 

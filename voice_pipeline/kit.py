@@ -7,22 +7,23 @@ and a changed model or policy is a new revision instead of a silent overwrite.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from functools import cache, cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from redaction import Redactor, load_policy
-from redaction.log import Signer
+from redaction.policy import parse_policy
 from voice_pipeline import __version__, adapters
 from voice_pipeline.audio.layout import is_mono
 from voice_pipeline.config import Part, Settings
 from voice_pipeline.domain import CaseNote, Recording, Ref
 from voice_pipeline.engine.durable import Engine
 from voice_pipeline.errors import Misconfigured
+from voice_pipeline.evidence import Evidence
 from voice_pipeline.note import note_json
 from voice_pipeline.pipeline import Outcome, Stages
 from voice_pipeline.policy.load import load_pack
@@ -30,7 +31,6 @@ from voice_pipeline.policy.pack import Pack
 from voice_pipeline.ports import Analyst, Connector, Diarizer, Stage, Transcriber
 from voice_pipeline.results import CallResult
 from voice_pipeline.scrub import Scrubber
-from voice_pipeline.stages.attest import attest
 from voice_pipeline.store import Store
 
 DAY = 86_400.0  # seconds
@@ -44,6 +44,7 @@ class Kit:
         self.store = Store(settings.data)
         self._stages: dict[str, Stages] = {}
         self.engine = Engine(self.store, self)
+        self.evidence = Evidence(self.store, self.engine)
 
     def __enter__(self) -> Self:
         return self
@@ -79,7 +80,11 @@ class Kit:
                 "analyst": _described(
                     settings.analyst, build_analyst(settings.analyst, pack).made_by
                 ),
-                "redaction": {"profile": settings.redaction, "sha256": policy.sha256},
+                "redaction": {
+                    "profile": settings.redaction,
+                    "sha256": policy.sha256,
+                    "text": policy.text,
+                },
                 "policy": {
                     "pack": str(settings.policy) if settings.policy else None,
                     "id": pack.id,
@@ -116,7 +121,7 @@ class Kit:
         )
         diarizer_for = build_diarizers(Part(**tells))
         analyst = build_analyst(Part(use=writes["use"], options=writes["options"]), pack)
-        redactor = build_redactor(plan["redaction"]["profile"])
+        redactor = _redactor(plan["redaction"])
         redacts = f"{release} {plan['redaction']['sha256']}"
         judges = f"{release} {plan['policy']['sha256']}"
 
@@ -141,7 +146,11 @@ class Kit:
                 f"{release} {tells['use']} {tells['options']}",
             ),
             redact=Stage(
-                "redact", lambda transcript: redact(transcript, redactor=redactor), redacts
+                "redact",
+                lambda transcript: redact(
+                    transcript, redactor=redactor, key=self.store.hash_key(transcript.call)
+                ),
+                redacts,
             ),
             replace=Stage(
                 "replace",
@@ -212,7 +221,7 @@ class Kit:
                 "plan": plan,
                 "transcriber": chosen["transcriber"]["made_by"],
                 "analyst": chosen["analyst"]["made_by"],
-                "redaction": chosen["redaction"],
+                "redaction": {key: chosen["redaction"][key] for key in ("profile", "sha256")},
                 "policy": chosen["policy"],
             },
             timings={
@@ -220,13 +229,7 @@ class Kit:
                 for s in self.store.progress(recording.id)
                 if s.seconds is not None
             },
-            log=attest(
-                recording,
-                redaction,
-                verification,
-                signer=self._signer,
-                time=_utc(self.store.made_at(outcome.verification)),
-            ),
+            log=self.evidence.log(outcome, plan).data,
         )
 
     def check_targets(self, targets: Sequence[str]) -> None:
@@ -241,10 +244,6 @@ class Kit:
         deliver(note, payload, target, connector=build_connector(target), store=self.store)
 
     # ------------------------------------------------------------ upkeep
-
-    @cached_property
-    def _signer(self) -> Signer:
-        return Signer.from_seed(self.store.signing_seed())
 
     @cached_property
     def _scrubber(self) -> Scrubber:
@@ -299,6 +298,13 @@ def build_redactor(profile: str) -> Redactor:
         raise Misconfigured(f"redaction policy: {error}", code="redaction_policy") from None
 
 
+def _redactor(chosen: dict[str, Any]) -> Redactor:
+    """Build the redactor of a plan from the plan's own text: a policy file may have changed."""
+    if "text" not in chosen:
+        return build_redactor(chosen["profile"])
+    return Redactor(parse_policy(json.loads(chosen["text"])))
+
+
 def build_analyst(part: Part, pack: Pack) -> Analyst:
     built: Analyst = adapters.load("analysts", part.use).build(part.options, offer={"pack": pack})
     return built
@@ -323,10 +329,6 @@ def _best_transcriber(settings: Settings) -> str:
     from voice_pipeline.transcribers import auto
 
     return auto.choose(models_dir(settings))
-
-
-def _utc(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
 def _chosen(configured: Part, name: str | None) -> Part:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from dbos import DBOS, SetWorkflowID, StepOptions
@@ -130,6 +130,13 @@ class Engine:
                 code="internal",
             ) from error
         return result
+
+    def finished_runs(self) -> Iterator[tuple[str, str, Outcome]]:
+        """Return (call, plan, outcome) of every run that ended well, oldest first."""
+        for row in DBOS.list_workflows(name="call", status="SUCCESS", load_input=False):
+            if isinstance(row.output, Outcome):
+                call, _, plan = row.workflow_id.partition("-")[0].partition(".")
+                yield call, plan, row.output
 
     def again(self, run: str, error: PipelineError) -> bool:
         """Say whether a failed run should be started again at once.

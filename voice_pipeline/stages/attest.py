@@ -7,11 +7,26 @@ places, rules and hashes, and nothing here is given the text.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from redaction.log import Signer, milliseconds, write_log
+from redaction.records import Finding, Mark
 from voice_pipeline.domain import Recording, Redaction, Verification
+
+TENANT = "default"  # one organisation a data folder
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """One payload that left."""
+
+    target: str  # kind of target: its place may hold a password or a person's name
+    target_sha256: str  # of the target as the operator wrote it
+    payload_sha256: str
+    time: str  # ISO 8601 UTC
+    kind: str = "note"
 
 
 def attest(
@@ -21,9 +36,12 @@ def attest(
     *,
     signer: Signer,
     time: str,
-    released: Sequence[tuple[str, str]] = (),
+    released: Sequence[Released] = (),
+    transcriber: str = "",
 ) -> bytes:
     """Return the call's signed log, as `redaction_log.jsonl` holds it.
+
+    A later delivery only adds records behind those of an earlier log.
 
     Args:
         recording: the call.
@@ -31,11 +49,14 @@ def attest(
         verification: whether that may be trusted.
         signer: signs the head.
         time: ISO 8601 UTC; the same call at the same time gives the same bytes.
-        released: (target, SHA-256 of the payload) for everything that left.
+        released: what left, in order.
+        transcriber: engine and model that heard the words.
     """
     sink = io.BytesIO()
-    events = events_for(recording, redaction, verification, time=time, released=released)
-    write_log(sink, events, signer, time=time)
+    events = events_for(
+        recording, redaction, verification, time=time, released=released, transcriber=transcriber
+    )
+    write_log(sink, events, signer, time=max(event["time"] for event in events))
     return sink.getvalue()
 
 
@@ -45,54 +66,41 @@ def events_for(
     verification: Verification,
     *,
     time: str,
-    released: Iterable[tuple[str, str]] = (),
-    hashes: Mapping[int, str] | None = None,
-    actions: Mapping[str, str] | None = None,
+    released: Iterable[Released] = (),
+    transcriber: str = "",
 ) -> list[dict[str, Any]]:
-    """Return the events of one call.
-
-    Args:
-        recording: the call.
-        redaction: what was found and muted.
-        verification: whether that may be trusted.
-        time: ISO 8601 UTC.
-        released: (target, SHA-256 of the payload) for everything that left.
-        hashes: keyed hashes by index of the finding, from `redaction.log.value_hmac`.
-        actions: label -> what the policy does with it; `placeholder` where not named.
-    """
-    keyed, done = hashes or {}, actions or {}
+    """Return the events of one call; see `attest`."""
     events: list[dict[str, Any]] = [
         {
             "event": "call_started",
             "source_sha256": recording.sha256,
             "duration_ms": milliseconds(recording.duration),
             "channels": recording.channels,
+            "transcriber": transcriber,
         },
         {
             "event": "policy_applied",
             "policy": redaction.policy,
+            "policy_version": redaction.policy_version,
             "policy_sha256": redaction.policy_sha256,
             "profile": redaction.profile,
+            "threshold": redaction.threshold,
+            "detectors": list(redaction.detectors),
         },
     ]
+    marks = redaction.marks or (Mark("placeholder"),) * len(redaction.findings)
     events += [
         {
             "event": "redacted",
-            "action": done.get(finding.label, "placeholder"),
-            "label": finding.label,
-            "turn": finding.turn,
-            "first": finding.first,
-            "last": finding.last,
-            "start_ms": milliseconds(finding.start),
-            "end_ms": milliseconds(finding.end),
-            "detector": finding.detector,
-            "rule": finding.rule,
-            "score": round(finding.score, 3),
-            "reason": finding.reason,
+            "action": mark.action,
+            **_place(finding),
+            "threshold": redaction.threshold,
             "group": finding.group,
-            "value_hmac": keyed.get(index),
+            "digits": mark.digits,
+            "value_hmac": mark.value_hmac,
+            "key_id": redaction.key_id if mark.value_hmac else None,
         }
-        for index, finding in enumerate(redaction.findings)
+        for finding, mark in zip(redaction.findings, marks, strict=True)
     ]
     events += [
         {
@@ -105,6 +113,7 @@ def events_for(
         }
         for window in redaction.windows
     ]
+    events += [{"event": "suppressed", **_place(kept)} for kept in redaction.suppressed]
     events.append(
         {
             "event": "verification",
@@ -116,13 +125,41 @@ def events_for(
             "audio_sha256": verification.audio_sha256,
         }
     )
-    events += [
-        {"event": "released_to", "target": target, "payload_sha256": payload}
-        for target, payload in (released if verification.passed else ())
-    ]
     if verification.passed and verification.destroy_recording:
         events.append(
             {"event": "erased", "what": "recording", "reason_code": "sensitive_authentication_data"}
         )
-    facts = {"time": time, "call": recording.id, "actor": "voice-pipeline", "mode": "auto"}
+    events += [
+        {
+            "event": "released_to",
+            "time": left.time,
+            "target": left.target,
+            "target_sha256": left.target_sha256,
+            "payload_sha256": left.payload_sha256,
+            "kind": left.kind,
+        }
+        for left in (released if verification.passed else ())
+    ]
+    facts = {
+        "time": time,
+        "call": recording.id,
+        "tenant": TENANT,
+        "actor": "voice-pipeline",
+        "mode": "auto",
+    }
     return [facts | event for event in events]
+
+
+def _place(finding: Finding) -> dict[str, Any]:
+    return {
+        "label": finding.label,
+        "turn": finding.turn,
+        "first": finding.first,
+        "last": finding.last,
+        "start_ms": milliseconds(finding.start),
+        "end_ms": milliseconds(finding.end),
+        "detector": finding.detector,
+        "rule": finding.rule,
+        "score": round(finding.score, 3),
+        "reason": finding.reason,
+    }

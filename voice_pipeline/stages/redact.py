@@ -12,8 +12,13 @@ from typing import Protocol
 
 from redaction import Policy
 from redaction.asked import Question, open_intervals, questions, unanswered
+from redaction.hashes import HashKey
+from redaction.language import load_language
+from redaction.reading import marks
+from redaction.redactor import Look, apart
 from redaction.widen import NUMBER_LABELS, answers, widen
 from redaction.windows import extent, unplaced, windows
+from voice_pipeline import __version__
 from voice_pipeline.domain import Finding, Redaction, Transcript, Turn
 
 WHOLE_TURN = 8.0  # seconds: a turn up to this long is muted whole when a number is in it
@@ -26,12 +31,24 @@ class Redactor(Protocol):
     @property
     def policy(self) -> Policy: ...
 
+    @property
+    def detectors(self) -> tuple[str, ...]: ...
+
     def find(self, turns: Sequence[Turn]) -> tuple[Finding, ...]: ...
 
+    def look(self, turns: Sequence[Turn]) -> Look: ...
 
-def redact(transcript: Transcript, *, redactor: Redactor) -> Redaction:
-    """Return what must go, in word coordinates and in time."""
-    findings = widen(transcript.turns, redactor.find(transcript.turns))
+
+def redact(transcript: Transcript, *, redactor: Redactor, key: HashKey | None = None) -> Redaction:
+    """Return what must go, in word coordinates and in time.
+
+    Args:
+        transcript: what was heard.
+        redactor: finds personal data under its policy.
+        key: of this call's keyed hashes, by which the log can tell equal values; None: no hashes.
+    """
+    look = redactor.look(transcript.turns)
+    findings = widen(transcript.turns, look.findings)
     asked = asked_for(transcript, findings)
     open_ended = unanswered(asked, transcript.turns, transcript.active)
     findings = answers(transcript.turns, open_ended, findings)
@@ -50,7 +67,28 @@ def redact(transcript: Transcript, *, redactor: Redactor) -> Redaction:
     codes += ["span_without_time"] * min(1, unplaced(transcript.turns, findings))
     codes += ["unheard_speech"] * any(w.reason == "unheard_speech" for w in muted)
     policy = redactor.policy
-    return Redaction(findings, muted, policy.profile, policy.id, policy.sha256, tuple(codes))
+    noted = marks(
+        transcript.turns,
+        findings,
+        policy,
+        load_language(policy.language),
+        key=key,
+        asked=frozenset(question.label for question in asked),
+    )
+    return Redaction(
+        findings,
+        muted,
+        policy.profile,
+        policy.id,
+        policy.sha256,
+        tuple(codes),
+        marks=noted,
+        key_id=key.id if key and any(mark.value_hmac for mark in noted) else None,
+        suppressed=apart(look.suppressed, findings),
+        policy_version=policy.version,
+        threshold=policy.threshold,
+        detectors=(f"redaction {__version__}", *redactor.detectors),
+    )
 
 
 def number_turns(

@@ -21,6 +21,7 @@ import sqlalchemy as sa
 from obstore.store import LocalStore
 from sqlalchemy.dialects.sqlite import insert
 
+from redaction.hashes import HashKey
 from voice_pipeline.domain import Receipt, Ref
 from voice_pipeline.errors import Misconfigured, Permanent
 from voice_pipeline.store import sealing
@@ -125,6 +126,14 @@ class Store:
             old = db.scalars(sa.select(calls.c.call).where(calls.c.received_at < before)).all()
         return sum(self.shelf.delete_kind(call, "Audio") for call in old)
 
+    def hash_key(self, call: str) -> HashKey:
+        """Return the key of a call's keyed hashes; it is gone when the call's data key is.
+
+        Raises:
+            Permanent: the call is not kept, or was erased (code `erased`).
+        """
+        return HashKey.of_call(self._key_of(call), call)
+
     def _key_of(self, call: str) -> bytes:
         if call not in self._keys:
             with self.database.connect() as db:
@@ -150,6 +159,11 @@ class Store:
         if text is None:
             raise Misconfigured(f"plan {name} is not in this data folder", code="unknown_plan")
         return dict(json.loads(text))
+
+    def plans(self) -> list[dict[str, Any]]:
+        with self.database.connect() as db:
+            texts = db.scalars(sa.select(plans.c.settings).order_by(plans.c.plan)).all()
+        return [dict(json.loads(text)) for text in texts]
 
     # ------------------------------------------------------------ results and progress
 
