@@ -8,39 +8,43 @@ it anew, with a key of his own.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from redaction import merkle
 from redaction.log_events import FIRST, HEAD_PURPOSE, canonical, fingerprint
 
-Record = dict[str, Any]
-
 MOST_SHOWN = 20  # faults printed; a log cut up beyond that is clear enough
+_DECODER = json.JSONDecoder()
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that is wrong with a log."""
+    """One thing that is wrong with a log or an export."""
 
     kind: str  # changed | missing | reordered | added | truncated | forged | signer
     line: int | None  # counted from 1; None where no single line can be named
     detail: str
+    member: str = ""  # file inside an export
 
     def __str__(self) -> str:
-        return f"line {self.line}: {self.detail}" if self.line else self.detail
+        place = [self.member] if self.member else []
+        place += [f"line {self.line}"] if self.line else []
+        return f"{', '.join(place)}: {self.detail}" if place else self.detail
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What verifying a log has shown."""
+    """What verifying has shown."""
 
-    records: int  # in the file, the head not counted
+    records: int  # in the file, heads not counted
     faults: tuple[Fault, ...]
     fingerprint: str | None  # of the key that signed; None without a readable head
     signer_checked: bool  # a fingerprint was given, and it is the one
+    logs: int = 1
 
     @property
     def ok(self) -> bool:
@@ -54,7 +58,8 @@ class Verdict:
     def __str__(self) -> str:
         """The page that a person reads: the verdict, the signer, and each fault with its line."""
         word = "ok" if self.ok else f"FAULTY ({len(self.faults)})"
-        lines = [f"{word}: {self.records} records, {self.scope}"]
+        many = f" in {self.logs} logs" if self.logs != 1 else ""
+        lines = [f"{word}: {self.records} records{many}, {self.scope}"]
         lines.append(f"signer: {self.fingerprint or 'unknown'}")
         lines += [f"  {fault}" for fault in self.faults[:MOST_SHOWN]]
         if len(self.faults) > MOST_SHOWN:
@@ -62,8 +67,16 @@ class Verdict:
         return "\n".join(lines)
 
 
+class _Record(NamedTuple):
+    """What verifying needs to know of a line."""
+
+    seq: int  # place in the log; -1 where the line gives none
+    previous: str  # the hash that it gives of the record before
+    head: bool
+
+
 def verify_file(path: Path | str, signer: str | None = None) -> Verdict:
-    """Verify an exported log.
+    """Verify a log.
 
     Args:
         path: a `redaction_log.jsonl`.
@@ -83,22 +96,22 @@ def verify_bytes(data: bytes, signer: str | None = None) -> Verdict:
         faults.append(Fault("truncated", len(lines), "the last line is cut off or lacks its end"))
     else:
         lines.pop()
-    parsed = [_parse(line) for line in lines]
-    head = parsed[-1] if parsed else None
+    head = read_canonical(lines[-1]) if lines else None
     if head is None or head.get("event") != "head":
         faults.append(
             Fault("truncated", len(lines) or None, "the signed head that ends a log is missing")
         )
         head = None
     body = lines if head is None else lines[:-1]
-    records = parsed[: len(body)]
+    records = [_record(line) for line in body]
     leaves = [merkle.leaf(line) for line in body]
-    faults += _places(records, head)
-    faults += _chain(records, leaves, head)
+    if head is None or not _straight(records, leaves, head):
+        faults += _places(records, head)
+        faults += _chain(records, leaves, head)
     print_of: str | None = None
     checked = False
     if head is not None:
-        signed, print_of = _signature(head)
+        signed, print_of = signature_of(head, HEAD_PURPOSE)
         if not signed:
             faults.append(
                 Fault("forged", len(lines), "the head's signature does not fit what it says")
@@ -109,66 +122,92 @@ def verify_bytes(data: bytes, signer: str | None = None) -> Verdict:
                       "does not fit them")
             )  # fmt: skip
         if signer is not None:
-            checked = print_of is not None and _same(print_of, signer)
+            checked = print_of is not None and same_signer(print_of, signer)
             if not checked:
                 faults.append(Fault("signer", len(lines), "the log was signed with another key"))
     faults.sort(key=lambda fault: fault.line or 0)
     return Verdict(len(body), tuple(faults), print_of, checked)
 
 
-def _parse(line: bytes) -> Record | None:
-    """The record of a line, None where it is not exactly what `canonical` writes."""
+def read_canonical(line: bytes) -> dict[str, Any] | None:
+    """Return the object that a line holds; None where it is not just what `canonical` writes."""
     try:
-        record = json.loads(line)
-        return record if isinstance(record, dict) and canonical(record) == line else None
+        text = line.decode("ascii")
+        record, end = _DECODER.raw_decode(text)
+        right = end == len(text) and isinstance(record, dict) and canonical(record) == line
     except (ValueError, RecursionError):
         return None
+    return record if right else None
 
 
-def _places(records: Sequence[Record | None], head: Record | None) -> list[Fault]:
+def _record(line: bytes) -> _Record:
+    record = read_canonical(line)
+    if record is None:
+        return _Record(-1, "", False)
+    seq, previous = record.get("seq"), record.get("prev_hash")
+    return _Record(
+        seq if type(seq) is int and seq >= 0 else -1,
+        previous if isinstance(previous, str) else "",
+        record.get("event") == "head",
+    )
+
+
+def _straight(records: Sequence[_Record], leaves: Sequence[bytes], head: Mapping[str, Any]) -> bool:
+    """Whether everything stands in its place, which is so nearly always."""
+    hashes = [FIRST, *(leaf.hex() for leaf in leaves)]
+    return (
+        head.get("count") == len(records)
+        and type(head.get("count")) is int
+        and head.get("prev_hash") == hashes[-1]
+        and all(record.seq == place for place, record in enumerate(records))
+        and all(r.previous == before for r, before in zip(records, hashes, strict=False))
+    )
+
+
+def _places(records: Sequence[_Record], head: Mapping[str, Any] | None) -> list[Fault]:
     """Whether every record from 0 on stands once, in order."""
     faults: list[Fault] = []
-    seen: set[int] = set()
+    seen: dict[int, int] = {}  # place -> line
     highest = -1
     unreadable = 0
     for line, record in enumerate(records, start=1):
-        seq = None if record is None else record.get("seq")
-        if record is None or type(seq) is not int or seq < 0:
-            what = (
-                "a head stands before the end"
-                if record and record.get("event") == "head"
-                else ("the record was changed: it is not canonical JSON with a place in the log")
-            )
+        if record.seq < 0:
+            what = "a head stands before the end" if record.head else (
+                "the record was changed: it is not canonical JSON with a place in the log"
+            )  # fmt: skip
             faults.append(Fault("changed", line, what))
             unreadable += 1
             continue
-        if seq in seen:
-            faults.append(Fault("added", line, f"record {seq} stands here a second time"))
-        elif seq < highest:
-            faults.append(Fault("reordered", line, f"record {seq} stands behind {highest}"))
-        seen.add(seq)
-        highest = max(highest, seq)
+        if record.seq in seen:
+            faults.append(Fault("added", line, f"record {record.seq} stands here a second time"))
+        elif record.seq < highest:
+            faults.append(Fault("reordered", line, f"record {record.seq} stands behind {highest}"))
+        seen.setdefault(record.seq, line)
+        highest = max(highest, record.seq)
     stated = None if head is None else head.get("count")
     count = stated if type(stated) is int and stated >= 0 else highest + 1
     missing = _missing(seen, count)
     # An unreadable line stands for one of the gaps; where that many lines are, nothing is gone.
     if sum(after - first for first, after in missing) > unreadable:
+        present = sorted(seen)
         for first, after in missing:
             span = f"record {first}" if after == first + 1 else f"records {first} to {after - 1}"
-            follower = _line_after(records, first)
-            kind = "truncated" if follower is None else "missing"
-            where = "before the head" if follower is None else "before this line"
-            faults.append(Fault(kind, follower or len(records) + 1, f"missing {where}: {span}"))
-    if any(seq >= count for seq in seen):
-        faults += [
-            Fault("added", line, f"record {record['seq']} is more than the head counts")
-            for line, record in enumerate(records, start=1)
-            if record and type(record.get("seq")) is int and record["seq"] >= count
-        ]
+            place = bisect_right(present, first)
+            if place < len(present):
+                line = seen[present[place]]
+                faults.append(Fault("missing", line, f"missing before this line: {span}"))
+            else:
+                end = len(records) + 1
+                faults.append(Fault("truncated", end, f"missing before the head: {span}"))
+    faults += [
+        Fault("added", line, f"record {record.seq} is more than the head counts")
+        for line, record in enumerate(records, start=1)
+        if record.seq >= count
+    ]
     return faults
 
 
-def _missing(seen: set[int], count: int) -> list[tuple[int, int]]:
+def _missing(seen: Mapping[int, int], count: int) -> list[tuple[int, int]]:
     """The gaps in 0..count, as (first, after); cheap even where the head counts to the moon."""
     gaps, at = [], 0
     for seq in sorted(seen):
@@ -180,46 +219,33 @@ def _missing(seen: set[int], count: int) -> list[tuple[int, int]]:
     return gaps
 
 
-def _line_after(records: Sequence[Record | None], seq: int) -> int | None:
-    return next(
-        (
-            line
-            for line, record in enumerate(records, start=1)
-            if record and type(record.get("seq")) is int and record["seq"] > seq
-        ),
-        None,
-    )
-
-
 def _chain(
-    records: Sequence[Record | None], leaves: Sequence[bytes], head: Record | None
+    records: Sequence[_Record], leaves: Sequence[bytes], head: Mapping[str, Any] | None
 ) -> list[Fault]:
     """Follow the hashes from the head back; blame the record that its trusted follower denies."""
-    by_seq: dict[int, tuple[int, Record, str]] = {}
+    by_seq: dict[int, int] = {}
     for index, record in enumerate(records):
-        if record is not None and type(record.get("seq")) is int:
-            by_seq.setdefault(record["seq"], (index + 1, record, leaves[index].hex()))
+        if record.seq >= 0:
+            by_seq.setdefault(record.seq, index)
     faults: list[Fault] = []
-    follower, trusted = head, True
-    following = head.get("count") if head else None
+    following, previous = (head.get("count"), head.get("prev_hash")) if head else (None, None)
+    trusted = True
     for seq in sorted(by_seq, reverse=True):
-        line, record, digest = by_seq[seq]
-        known = follower is not None and following == seq + 1
-        denied = known and follower is not None and follower.get("prev_hash") != digest
+        index = by_seq[seq]
+        denied = following == seq + 1 and previous != leaves[index].hex()
         if denied and trusted:
-            faults.append(Fault("changed", line, f"record {seq} was changed"))
+            faults.append(Fault("changed", index + 1, f"record {seq} was changed"))
         elif denied:
             what = f"record {seq} was changed, or what record {seq + 1} says of it"
-            faults.append(Fault("changed", line, what))
-        follower, following, trusted = record, seq, not denied
-    first = by_seq.get(0)
-    if first and first[1].get("prev_hash") != FIRST:
-        faults.append(Fault("changed", first[0], "record 0 was changed"))
+            faults.append(Fault("changed", index + 1, what))
+        following, previous, trusted = seq, records[index].previous, not denied
+    if 0 in by_seq and records[by_seq[0]].previous != FIRST:
+        faults.append(Fault("changed", by_seq[0] + 1, "record 0 was changed"))
     return faults
 
 
-def _signature(head: Record) -> tuple[bool, str | None]:
-    """Whether the head is signed by the key it names, and that key's fingerprint."""
+def signature_of(head: Mapping[str, Any], purpose: bytes) -> tuple[bool, str | None]:
+    """Return whether a head is signed by the key it names, and that key's fingerprint."""
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -227,7 +253,7 @@ def _signature(head: Record) -> tuple[bool, str | None]:
     try:
         key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(head["public_key"]))
         name = fingerprint(head["public_key"])
-        key.verify(bytes.fromhex(head["signature"]), HEAD_PURPOSE + canonical(unsigned))
+        key.verify(bytes.fromhex(head["signature"]), purpose + canonical(unsigned))
     except (KeyError, TypeError, ValueError):
         return False, None
     except InvalidSignature:
@@ -235,6 +261,7 @@ def _signature(head: Record) -> tuple[bool, str | None]:
     return True, name
 
 
-def _same(one: str, other: str) -> bool:
+def same_signer(one: str, other: str) -> bool:
+    """Return whether two fingerprints are the same, however people write them."""
     plain = other.strip().lower().replace(" ", "")
     return one.removeprefix("sha256:") == plain.removeprefix("sha256:")

@@ -5,8 +5,9 @@ Leaves and nodes are hashed with different prefixes, so that no node can pass fo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
+from itertools import islice
 
 EMPTY = sha256(b"").digest()
 
@@ -22,19 +23,25 @@ def node(left: bytes, right: bytes) -> bytes:
 
 
 def root(leaves: Iterable[bytes]) -> bytes:
-    """Return the root over leaf hashes; one pass, memory of the tree's height."""
-    stack: list[tuple[int, bytes]] = []  # complete subtrees, largest first: (leaves, hash)
-    for one in leaves:
-        size, digest = 1, one
-        while stack and stack[-1][0] == size:
-            size, digest = 2 * size, node(stack.pop()[1], digest)
-        stack.append((size, digest))
-    if not stack:
-        return EMPTY
-    digest = stack.pop()[1]
-    while stack:
-        digest = node(stack.pop()[1], digest)
-    return digest
+    """Return the root over leaf hashes."""
+    level = list(leaves)
+    while len(level) > 1:
+        level = _above(level)
+    return level[0] if level else EMPTY
+
+
+def _above(level: Sequence[bytes]) -> list[bytes]:
+    """Hash neighbours in pairs; the last of an odd number goes up as it is.
+
+    That gives the tree that the RFC defines by splitting at the largest power of two.
+    """
+    above = [
+        sha256(b"\x01" + left + right).digest()
+        for left, right in zip(level[::2], level[1::2], strict=False)
+    ]
+    if len(level) % 2:
+        above.append(level[-1])
+    return above
 
 
 def path(leaves: Sequence[bytes], index: int) -> tuple[bytes, ...]:
@@ -45,12 +52,21 @@ def path(leaves: Sequence[bytes], index: int) -> tuple[bytes, ...]:
     """
     if not 0 <= index < len(leaves):
         raise IndexError("no such leaf")
-    if len(leaves) == 1:
-        return ()
-    split = 1 << (len(leaves) - 1).bit_length() - 1
-    if index < split:
-        return (*path(leaves[:split], index), root(leaves[split:]))
-    return (*path(leaves[split:], index - split), root(leaves[:split]))
+    return next(islice(paths(leaves), index, None))
+
+
+def paths(leaves: Sequence[bytes]) -> Iterator[tuple[bytes, ...]]:
+    """Return the inclusion proof of every leaf, in their order; hashes the tree once."""
+    levels = [list(leaves)]
+    while len(levels[-1]) > 1:
+        levels.append(_above(levels[-1]))
+    for index in range(len(leaves)):
+        proof = []
+        for height, level in enumerate(levels[:-1]):
+            sibling = (index >> height) ^ 1
+            if sibling < len(level):
+                proof.append(level[sibling])
+        yield tuple(proof)
 
 
 def included(leaf_hash: bytes, index: int, count: int, proof: Sequence[bytes], top: bytes) -> bool:

@@ -235,17 +235,47 @@ def models_verify(context: typer.Context) -> None:
     raise typer.Exit(verify_models(context.obj["data"], context.obj["config"]))
 
 
-@log_app.command("verify", epilog="Example: voice-pipeline log verify redaction_log.jsonl")
+@log_app.command(
+    "verify", epilog="Example: voice-pipeline log verify audit.zip --signer sha256:..."
+)
 def log_verify(
-    file: Path,
+    file: Annotated[Path, typer.Argument(help="A redaction_log.jsonl, or an export.")],
     signer: Annotated[
         str | None, typer.Option(help="Fingerprint that the signing key must have.")
     ] = None,
+    as_json: Json = False,
 ) -> None:
-    """Check that a redaction log is whole, unchanged and in order, and who signed it."""
-    from voice_pipeline.cli.inspect import verify_log
+    """Check that a log or an export is whole, unchanged and in order, and who signed it."""
+    from voice_pipeline.cli.log import verify
 
-    raise typer.Exit(verify_log(file, signer))
+    raise typer.Exit(verify(file, signer, as_json=as_json))
+
+
+@log_app.command("export", epilog="Example: voice-pipeline --data state log export --out audit.zip")
+def log_export(
+    context: typer.Context,
+    calls: Annotated[list[str] | None, typer.Argument(help="Call ids. [default: all]")] = None,
+    out: Annotated[Path, typer.Option(help="The zip to write.")] = Path("redaction-logs.zip"),
+    since: Annotated[str | None, typer.Option(help="First time, ISO 8601, UTC.")] = None,
+    until: Annotated[
+        str | None, typer.Option(help="Last time; a date means its whole day.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Make one zip for an auditor: logs, signed heads, proofs, key, policies, table and page."""
+    from voice_pipeline.cli.log import export
+
+    raise typer.Exit(
+        export(
+            calls or (),
+            out=out,
+            since=since,
+            until=until,
+            data=context.obj["data"],
+            config=context.obj["config"],
+            as_json=as_json,
+        )
+    )
 
 
 @calls_app.command("list", epilog="Example: voice-pipeline --data state calls list")

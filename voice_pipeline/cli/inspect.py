@@ -1,4 +1,4 @@
-"""The commands that look: policy check, models list and verify, log verify, calls list."""
+"""The commands that look: policy check, models list and verify, calls list."""
 
 from __future__ import annotations
 
@@ -66,16 +66,6 @@ def verify_models(data: Path | None, config: Path | None) -> int:
             faulty += not verdict.ok
             print(f"{model.name}: {'ok' if verdict.ok else verdict.detail}")
     return FAULT if faulty else 0
-
-
-def verify_log(file: Path, signer: str | None) -> int:
-    from redaction.log_verify import verify_file
-
-    if not file.is_file():
-        raise BadInput(f"{file}: no such file; name a redaction_log.jsonl", code="not_found")
-    verdict = verify_file(file, signer)
-    print(verdict)
-    return 0 if verdict.ok else FAULT
 
 
 def list_calls(data: Path | None, config: Path | None, *, as_json: bool) -> int:

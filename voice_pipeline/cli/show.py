@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -94,6 +94,18 @@ def fault(path: Path, error: PipelineError) -> None:
 def printable(text: str) -> str:
     """Return a name with control characters made visible, so that it stays one line."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+@contextmanager
+def steps(what: str, total: int) -> Iterator[Callable[[], None]]:
+    """Show one bar on standard error, and give what advances it by one."""
+    console = Console(stderr=True)
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(bar_width=30), TimeElapsedColumn(),
+        console=console, transient=True, disable=not console.is_terminal,
+    ) as bars:  # fmt: skip
+        task = bars.add_task(what, total=total)
+        yield lambda: bars.advance(task)
 
 
 def report(tally: Tally, request: Request, *, plan: str) -> None:
