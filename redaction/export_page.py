@@ -86,8 +86,8 @@ class Summary:
             ("Records", f"{self.records:,}"),
             ("Redaction verified", f"{passed:,}"),
             ("Held for a person", f"{len(self.calls) - passed:,}"),
-            ("From", self.since),
-            ("To", self.until),
+            ("From", _plainly(self.since)),
+            ("To", _plainly(self.until)),
             ("Made by", self.made_by),
             ("Signing key", self.fingerprint),
             ("Batch root", root),
@@ -108,8 +108,8 @@ def page(summary: Summary, root: str) -> str:
     rows = [
         (
             name.removeprefix("logs/").removesuffix(".jsonl"),
-            call.time,
-            {"pass": "verified", "hold": "held"}.get(call.result, call.result),
+            _plainly(call.time),
+            {"pass": "verified", "hold": "held for a person"}.get(call.result, call.result),
             call.found,
             f"{call.muted:.1f}",
             call.released,
@@ -136,6 +136,11 @@ def page(summary: Summary, root: str) -> str:
     )  # fmt: skip
 
 
+def _plainly(time: str) -> str:
+    """A time as people write it."""
+    return time.replace("T", " ").replace("+00:00", " UTC").replace("Z", " UTC")
+
+
 def _counts(counts: Counter[str], none: str) -> str:
     if not counts:
         return f'<p class="none">{escape(none)}</p>'
@@ -143,7 +148,7 @@ def _counts(counts: Counter[str], none: str) -> str:
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     rows = (
         f'<tr><td>{escape(name)}</td><td class="n">{count:,}</td><td class="bar">'
-        f'<meter min="0" max="{most}" value="{count}">{count}</meter></td></tr>'
+        f'<i style="width:{100 * count / most:.0f}%"></i></td></tr>'
         for name, count in ordered
     )
     return f"<table>{''.join(rows)}</table>"

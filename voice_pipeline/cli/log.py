@@ -149,7 +149,7 @@ def export(
         print(f"left out: {call} ({why})", file=sys.stderr)
     print(f"{out}: {written.logs} logs, {written.records} records")
     print(f"signer: {written.fingerprint}")
-    print("give the auditor the file, and the signer's fingerprint on another way")
+    print("give the auditor the file, and the signer's fingerprint through another channel")
     return 0
 
 
