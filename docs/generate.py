@@ -1,10 +1,12 @@
-"""Writes docs/reference.md from the code: commands, settings, rules. A test fails when it is stale.
+"""Writes docs/reference.md, and the tables of docs/log.md, from the code. A test fails when one is
+stale.
 
 python docs/generate.py [--check]
 """
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,16 +14,44 @@ from typing import Any
 
 from typer.main import get_command
 
+from redaction.log_events import COMMON, EVENTS, FIELDS, MEANINGS
 from voice_pipeline.adapters import KINDS, names
 from voice_pipeline.cli import app
 from voice_pipeline.config import Settings
 from voice_pipeline.policy.load import load_pack
 
-PAGE = Path(__file__).parent / "reference.md"
+DOCS = Path(__file__).parent
+GENERATED = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def page() -> str:
     return "\n".join([*_head(), *_commands(), *_settings(), *_adapters(), *_rules()]) + "\n"
+
+
+def log_page() -> str:
+    """docs/log.md with its tables made anew; the prose between them is written by hand."""
+    tables = {"events": _events, "fields": _fields}
+    return GENERATED.sub(
+        lambda found: found[1] + "\n".join(tables[found[2]]()) + "\n" + found[3],
+        (DOCS / "log.md").read_text("utf-8"),
+    )
+
+
+def _events() -> Iterator[str]:
+    yield "| event | when | always | where it applies |\n| --- | --- | --- | --- |"
+    for name, (needed, allowed) in EVENTS.items():
+        always = ", ".join(f"`{field}`" for field in FIELDS if field in needed - COMMON)
+        where = ", ".join(f"`{field}`" for field in FIELDS if field in allowed - COMMON)
+        yield f"| `{name}` | {MEANINGS[name]} | {always} | {where} |"
+    yield (
+        f"| `head` | {MEANINGS['head']} | `count`, `root`, `prev_hash`, `public_key`, `signature` | |"
+    )
+
+
+def _fields() -> Iterator[str]:
+    yield "| field | what |\n| --- | --- |"
+    for name, meaning in FIELDS.items():
+        yield f"| `{name}` | {meaning} |"
 
 
 def _head() -> Iterator[str]:
@@ -82,6 +112,8 @@ def _rules() -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    if "--check" in sys.argv:
-        sys.exit(0 if PAGE.read_text("utf-8") == page() else "docs/reference.md: run `make docs`")
-    PAGE.write_text(page(), "utf-8")
+    for path, text in ((DOCS / "reference.md", page()), (DOCS / "log.md", log_page())):
+        if "--check" not in sys.argv:
+            path.write_text(text, "utf-8")
+        elif path.read_text("utf-8") != text:
+            sys.exit(f"docs/{path.name}: run `make docs`")

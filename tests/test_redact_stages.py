@@ -376,7 +376,7 @@ def test_reasons_and_logs_hold_no_content(card: Call) -> None:
     assert verdict.signer_checked
     events = [json.loads(line)["event"] for line in log.splitlines()]
     assert events[:2] == ["call_started", "policy_applied"]
-    assert events[-4:] == ["verification", "erased", "released_to", "head"]
+    assert events[-5:] == ["verification", "erased", "erased", "released_to", "head"]
     written = log.decode() + codec.encode(results.verdict).decode()
     for secret in ("four one one", "nine eight", "41111111", "seven"):
         assert secret not in written

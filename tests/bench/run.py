@@ -1,6 +1,6 @@
 """Every figure of docs/figures.md that needs a clock or a memory gauge.
 
-    python tests/bench/run.py [stages] [memory] [decode] [--json FILE]
+    python tests/bench/run.py [stages] [memory] [decode] [log] [--json FILE]
 
 Timings on a shared machine are noisy: read the ratios. Each run prints its machine and date.
 """
@@ -8,6 +8,7 @@ Timings on a shared machine are noisy: read the ratios. Each run prints its mach
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import platform
@@ -26,7 +27,7 @@ import numpy as np
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "samples"
 RATE = 16_000
-SUITES = ("stages", "memory", "decode")
+SUITES = ("stages", "memory", "decode", "log")
 
 
 def main() -> None:
@@ -39,7 +40,7 @@ def main() -> None:
         "date": datetime.now(UTC).date().isoformat(),
     }
     for suite in asked.suites or SUITES:
-        report[suite] = {"stages": stages, "memory": memory, "decode": decode}[suite]()
+        report[suite] = SUITE_OF[suite]()
         print(json.dumps({suite: report[suite]}, indent=2), flush=True)
     if asked.json:
         asked.json.write_text(json.dumps(report, indent=2))
@@ -112,6 +113,59 @@ def decode() -> dict[str, Any]:
                 "peak_megabytes": round(float(peak), 1),
             }
     return found
+
+
+def log() -> dict[str, Any]:
+    """Verify one log of 100,000 records, and an export of 2,000 logs with 50 records each."""
+    from redaction.export import write_export
+    from redaction.export_verify import verify_export
+    from redaction.log import Signer, verify_file, write_log
+
+    at = "2026-01-02T03:04:05+00:00"
+    signer = Signer.from_seed(bytes(32))
+
+    def records(call: str, count: int) -> bytes:
+        sink = io.BytesIO()
+        write_log(
+            sink,
+            (
+                {
+                    "event": "redacted", "time": at, "call": call, "tenant": "default",
+                    "actor": "voice-pipeline", "mode": "auto", "action": "placeholder",
+                    "label": "PHONE", "turn": turn, "first": 0, "last": 10, "start_ms": 1200,
+                    "end_ms": 4400, "score": 0.9, "threshold": 0.3, "detector": "numbers",
+                    "rule": "phone.asked", "reason": "a number while a question for it is open",
+                    "group": 0, "digits": 10, "value_hmac": f"{turn:064x}", "key_id": "0" * 16,
+                }
+                for turn in range(count)
+            ),
+            signer,
+            time=at,
+        )  # fmt: skip
+        return sink.getvalue()
+
+    found: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as place:
+        single, archive = Path(place) / "log.jsonl", Path(place) / "export.zip"
+        single.write_bytes(records("call", 100_000))
+        started = time.process_time()
+        logs = ((f"call{n:05d}.plan", records(f"call{n:05d}", 50)) for n in range(2_000))
+        with archive.open("wb") as file:
+            write_export(file, logs, signer, policies={}, made_by="bench")
+        found["write_export_cpu_seconds"] = round(time.process_time() - started, 2)
+        for name, check, path in (
+            ("log", verify_file, single), ("export", verify_export, archive)
+        ):  # fmt: skip
+            started = time.process_time()
+            verdict = check(path, signer.fingerprint)
+            found[f"verify_{name}_cpu_seconds"] = round(time.process_time() - started, 2)
+            found[f"{name}_megabytes"] = round(path.stat().st_size / 1e6, 1)
+            assert verdict.ok, str(verdict)
+            assert verdict.records == 100_000
+    return found
+
+
+SUITE_OF = {"stages": stages, "memory": memory, "decode": decode, "log": log}
 
 
 def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

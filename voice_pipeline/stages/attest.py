@@ -125,6 +125,7 @@ def events_for(
             "audio_sha256": verification.audio_sha256,
         }
     )
+    events.append({"event": "erased", "what": "raw_text", "reason_code": "redaction_committed"})
     if verification.passed and verification.destroy_recording:
         events.append(
             {"event": "erased", "what": "recording", "reason_code": "sensitive_authentication_data"}
