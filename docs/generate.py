@@ -43,9 +43,8 @@ def _events() -> Iterator[str]:
         always = ", ".join(f"`{field}`" for field in FIELDS if field in needed - COMMON)
         where = ", ".join(f"`{field}`" for field in FIELDS if field in allowed - COMMON)
         yield f"| `{name}` | {MEANINGS[name]} | {always} | {where} |"
-    yield (
-        f"| `head` | {MEANINGS['head']} | `count`, `root`, `prev_hash`, `public_key`, `signature` | |"
-    )
+    always = "`count`, `root`, `prev_hash`, `public_key`, `signature`"
+    yield f"| `head` | {MEANINGS['head']} | {always} | |"
 
 
 def _fields() -> Iterator[str]:

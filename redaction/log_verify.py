@@ -18,6 +18,8 @@ from redaction import merkle
 from redaction.log_events import FIRST, HEAD_PURPOSE, canonical, fingerprint
 
 MOST_SHOWN = 20  # faults printed; a log cut up beyond that is clear enough
+# A record is far longer than that; a file of shorter lines is no log, and would fill the memory.
+SHORTEST_LINE, MANY_LINES = 64, 10_000
 _DECODER = json.JSONDecoder()
 
 
@@ -90,6 +92,9 @@ def verify_file(path: Path | str, signer: str | None = None) -> Verdict:
 
 def verify_bytes(data: bytes, signer: str | None = None) -> Verdict:
     """Verify the bytes of a log; see `verify_file`."""
+    if (count := data.count(b"\n")) > MANY_LINES + len(data) // SHORTEST_LINE:
+        fault = Fault("changed", None, f"{count:,} lines too short to be records: this is no log")
+        return Verdict(0, (fault,), None, False)
     lines = data.split(b"\n")
     faults: list[Fault] = []
     if lines[-1]:

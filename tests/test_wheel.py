@@ -88,4 +88,8 @@ def test_a_call_runs_from_it(installed: Path, tmp_path: Path) -> None:
     sample = ROOT / "samples" / "audio" / "branch-hours.wav"
     done = run(installed, "process", str(sample), "--out", str(tmp_path / "out"))
     assert done.returncode in (0, 5), done.stderr
+    state, archive = str(tmp_path / "out" / ".state"), str(tmp_path / "audit.zip")
+    made = run(installed, "--data", state, "log", "export", "--out", archive)
+    assert made.returncode == 0, made.stderr
+    assert run(installed, "log", "verify", archive).returncode == 0
     assert list((tmp_path / "out").glob("*/result.json"))

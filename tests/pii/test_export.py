@@ -9,6 +9,7 @@ import re
 import warnings
 import zipfile
 from collections.abc import Callable, Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from test_log import NOW, OTHER, SIGNER, finding
 
 from redaction import load_policy
-from redaction.export import BATCH, Export, write_export
+from redaction.export import BATCH, BATCH_PURPOSE, Export, write_export
 from redaction.export_verify import NotAnExport, verify_export
 from redaction.log import Signer, Verdict, canonical, write_log
 from redaction.log_table import COLUMNS, STARTS, Table, cell
@@ -255,6 +256,43 @@ def test_a_policy_whose_text_is_not_known_is_said(check: Check) -> None:
     assert check(data).ok
 
 
+JUNK: list[dict[str, Any]] = [
+    {"logs": None}, {"logs": [1, None]}, {"logs": ["logs/../x.jsonl"]}, {"files": []},
+    {"logs": ["logs/a.jsonl"] * 9},
+    {"files": {"../x": 1}}, {"root": 7}, {"root": "zz"}, {"count": "five"},
+    {"count": 10**30}, {"public_key": None}, {"public_key": "00"}, {"signature": 5}, {"event": []},
+    {"records": {}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("change", JUNK, ids=lambda change: json.dumps(change)[:30])
+def test_junk_in_a_batch_head_is_a_fault(change: dict[str, Any], check: Check) -> None:
+    """Whatever a forger writes into the head, signed by himself or not: a verdict, no traceback."""
+    files = members()
+    batch = {**json.loads(files[BATCH]), **change}
+    assert not check(packed({**files, BATCH: canonical(batch) + b"\n"})).ok
+    if "signature" not in change and "public_key" not in change:
+        del batch["signature"]
+        batch["signature"] = SIGNER.sign(BATCH_PURPOSE + canonical(batch))
+        assert not check(packed({**files, BATCH: canonical(batch) + b"\n"})).ok
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"", b"{}", b"[]", b"\xff", b'{"index":"a","leaf":"00","log":"x","path":[]}',
+     b'{"index":0,"leaf":1,"log":[],"path":{}}', b'{"index":0.5,"leaf":"","log":{},"path":["0"]}'],
+)  # fmt: skip
+def test_junk_in_the_proofs_is_a_fault(line: bytes, check: Check) -> None:
+    """Proofs that prove nothing are named, also where the head was signed over them."""
+    files = {**members(), "proofs.jsonl": line + b"\n"}
+    batch = json.loads(files[BATCH])
+    batch["files"]["proofs.jsonl"] = sha256(files["proofs.jsonl"]).hexdigest()
+    del batch["signature"]
+    batch["signature"] = SIGNER.sign(BATCH_PURPOSE + canonical(batch))
+    faults = check(packed({**files, BATCH: canonical(batch) + b"\n"})).faults
+    assert [fault.member for fault in faults] == ["proofs.jsonl"]
+
+
 # ---------------------------------------------------------------- what people open
 
 
@@ -297,8 +335,6 @@ def test_the_page_has_no_script_and_fetches_nothing() -> None:
 
 def test_the_log_can_be_checked_without_our_code() -> None:
     """The steps of README.txt, written out with hashlib and an Ed25519 library alone."""
-    from hashlib import sha256
-
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
