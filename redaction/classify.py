@@ -155,7 +155,7 @@ def label_runs(scene: Scene, dates: Sequence[Date], policy: Policy, lang: Langua
         if any(dated[run.first : run.last]):
             continue
         if run.text in kept and not is_card(run):
-            _keep(scene, run, 0.6, "repeated")
+            scene.keep_reference(run, 0.6, "repeated")
             continue
         if scene.taken(run.first, run.last):
             continue
@@ -169,7 +169,7 @@ def label_runs(scene: Scene, dates: Sequence[Date], policy: Policy, lang: Langua
             if topic == REFERENCE and len(run.text) >= NEAR_LENGTH - 1:
                 kept.add(run.text)
             if topic == REFERENCE:
-                _keep(scene, run, min(0.99, 0.5 + weight / 16), rule)
+                scene.keep_reference(run, min(0.99, 0.5 + weight / 16), rule)
             if topic not in LOCAL:
                 left.append(run)
             continue
@@ -189,11 +189,6 @@ def _time_or_day(scene: Scene, run: Run, lang: Language) -> bool:
         return True
     after = scene.atoms[run.last].text if run.last < len(scene.atoms) else ""
     return run.values == 1 and after in lang.ordinals and scene.atoms[run.first].text in lang.tens
-
-
-def _keep(scene: Scene, run: Run, score: float, rule: str) -> None:
-    scene.keep(run.first, run.last, REFERENCE, score, "numbers", f"reference.{rule}",
-               "an order, ticket or booking reference, kept by policy")  # fmt: skip
 
 
 class _Evidence:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from redaction.dialogue import Heading, Open
+from redaction.labels import REFERENCE
 from redaction.numbers import Run
 from redaction.tokens import Atom
 
@@ -59,6 +60,11 @@ class Scene:
              reason: str) -> None:  # fmt: skip
         """Note what was recognised and is not redacted, for the log."""
         self.kept.append(Span(self.turn, first, last, label, score, detector, rule, reason))
+
+    def keep_reference(self, run: Run, score: float, rule: str) -> None:
+        """Note an order, ticket or booking reference that the policy keeps."""
+        self.keep(run.first, run.last, REFERENCE, score, "numbers", f"reference.{rule}",
+                  "an order, ticket or booking reference, kept by policy")  # fmt: skip
 
     def run_at(self, first: int) -> Run | None:
         """Return the run that begins at an atom."""
