@@ -129,7 +129,7 @@ def page(summary: Summary, root: str) -> str:
         targets=_counts(summary.targets, "Nothing was delivered."),
         calls="\n".join(_row(row) for row in rows),
         more=f"<p>And {more:,} more: see <code>events.csv</code>.</p>" if more > 0 else "",
-        events="\n".join(_row((f"<code>{name}</code>", text), raw=1)
+        events="\n".join(_row((f"<code>{name}</code>", text.replace("`", "")), raw=1)
                          for name, text in MEANINGS.items()),
         policies=_list(sorted(summary.policies)),
         signer=escape(summary.fingerprint),

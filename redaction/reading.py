@@ -46,21 +46,24 @@ def marks(
         key: of the call; None: no hashes.
         asked: labels that were asked for, answered or not.
     """
-    secretive = bool(NEVER_HASHED & (asked | {finding.label for finding in findings}))
+    named = asked | {finding.label for finding in findings}
+    doubts = bool(NEVER_HASHED & named), "CARD_NUMBER" in named
     return tuple(
-        _mark(turns[f.turn].words[f.first : f.last], f.label, policy, language, key, secretive)
+        _mark(turns[f.turn].words[f.first : f.last], f, policy, language, key, *doubts)
         for f in findings
     )
 
 
 def _mark(
     words: Sequence[Word],
-    label: str,
+    finding: Finding,
     policy: Policy,
     language: Language,
     key: HashKey | None,
     secretive: bool,
+    carded: bool,
 ) -> Mark:
+    label = finding.label
     action = policy.action(label)
     done = "last_four" if action == "last_four" and last_four(words) else "placeholder"
     if label in NEVER_HASHED:
@@ -69,7 +72,9 @@ def _mark(
     digits = sum(char.isdigit() for char in value)
     mark = Mark(done, digits or None)
     short = secretive and value.isdigit() and digits <= SHORT
-    piece = label == "CARD_NUMBER" and digits not in CARD
+    # named by its length alone, a number may be the piece of a card that is read back
+    card = label == "CARD_NUMBER" or (carded and finding.rule.endswith(".length"))
+    piece = card and digits not in CARD
     if key is None or not value or short or piece:
         return mark
     return replace(mark, value_hmac=value_hmac(key.secret, label, value, action=action))

@@ -99,13 +99,14 @@ def test_a_tampered_export_names_file_and_line(done: Path, tmp_path: Path) -> No
     with zipfile.ZipFile(done / ".audit.zip") as archive:
         files = {name: archive.read(name) for name in archive.namelist()}
     (name,) = [name for name in files if name.startswith("logs/")]
+    place = files[name].count(b"\n", 0, files[name].index(b"CARD_NUMBER"))
     files[name] = files[name].replace(b"CARD_NUMBER", b"ADDRESS", 1)
     with zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
         for member, data in files.items():
             archive.writestr(member, data)
     checked = run("log", "verify", tmp_path / "bad.zip")
     assert checked.returncode == 1
-    assert f"{name}, line 4: record 3 was changed" in checked.stdout
+    assert f"{name}, line {place + 1}: record {place} was changed" in checked.stdout
 
 
 def test_no_value_is_in_log_or_export(done: Path) -> None:
@@ -129,7 +130,7 @@ def test_no_value_is_in_log_or_export(done: Path) -> None:
 
 
 def test_hashes_are_there_and_only_where_they_may_be(done: Path) -> None:
-    """Keyed, named, none of a card code none of a piece of a card, none in the state."""
+    """Keyed, named, none of a card code, none of a piece of a card, none in the state."""
     found = [event for event in events(done) if event.get("label") and event["event"] == "redacted"]
     hashed = [event for event in found if event["value_hmac"]]
     assert hashed
@@ -147,11 +148,11 @@ def test_hashes_are_there_and_only_where_they_may_be(done: Path) -> None:
     key = store.hash_key(only_folder(done).name)
     store.close()
     assert {event["key_id"] for event in hashed} == {key.id}
-    person = next(event for event in hashed if event["label"] == "PERSON")
-    name = next(value for label, _, value in values() if label == "PERSON")
-    assert person["value_hmac"] == hmac.new(
-        key.secret, f"PERSON\0{name}".encode(), "sha256"
-    ).hexdigest()  # fmt: skip
+    names = {value for label, _, value in values() if label == "PERSON"}
+    expected = {
+        hmac.new(key.secret, f"PERSON\0{name}".encode(), "sha256").hexdigest() for name in names
+    }
+    assert expected & {event["value_hmac"] for event in hashed if event["label"] == "PERSON"}
 
 
 def test_the_log_says_what_left(done: Path) -> None:

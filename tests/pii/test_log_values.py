@@ -38,7 +38,8 @@ def words(text: str) -> tuple[Word, ...]:
 def mark(label: str, text: str, *, key: HashKey | None = KEY, **more: Any) -> Mark:
     """The mark of a finding that is a whole turn."""
     turn = Turn("customer", words(text))
-    finding = Finding(label, 0, 0, len(turn.words), 0.9, "numbers", "asked", "")
+    rule = more.pop("rule", "asked")
+    finding = Finding(label, 0, 0, len(turn.words), 0.9, "numbers", rule, "")
     policy = more.pop("policy", BALANCED)
     (found,) = marks([turn], [finding], policy, ENGLISH, key=key, **more)
     return found
@@ -96,6 +97,9 @@ def test_a_card_with_its_last_four_has_no_hash() -> None:
 def test_a_piece_of_a_card_has_no_hash() -> None:
     """The standard allows a keyed hash of the entire number only."""
     assert mark("CARD_NUMBER", "4111 1111") == Mark("placeholder", 8)
+    card = frozenset({"CARD_NUMBER"})
+    assert mark("SSN", "411111111", asked=card).value_hmac
+    assert not mark("SSN", "411111111", asked=card, rule="ssn.length").value_hmac
 
 
 def test_a_short_number_beside_a_secret_has_no_hash() -> None:
