@@ -6,73 +6,38 @@ condition. Refuses to redact what counts, costs or measures something, unless it
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from redaction.dates import OLD_YEAR, Date
+from redaction.date_labels import CARD_DIGITS, label_dates
+from redaction.dates import Date
 from redaction.dialogue import Cue
 from redaction.labels import REFERENCE
 from redaction.language import Language
 from redaction.numbers import Run, is_quantity
 from redaction.policy import Policy
 from redaction.scene import Scene
+from redaction.shapes import (
+    ACCOUNT,
+    FITS,
+    LENGTHS,
+    SHAPES,
+    TOO_LONG,
+    by_length,
+    fit,
+    is_card,
+    shape_label,
+)
 from redaction.tokens import DIGITS, Atom
 
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """How long a value of a kind is, in characters, and whether it may hold letters."""
-
-    low: int
-    high: int
-    letters: bool = False
-    words: bool = False  # letters alone may be a value
-
-
-SHAPES: dict[str, Shape] = {
-    "CARD_NUMBER": Shape(13, 19),  # ISO/IEC 7812
-    "CARD_CVV": Shape(3, 4),
-    "CARD_EXPIRY": Shape(3, 6),
-    "SSN": Shape(9, 9),
-    "PHONE": Shape(7, 15),  # ITU-T E.164
-    "ACCOUNT_NUMBER": Shape(5, 17, letters=True),
-    "SORT_CODE": Shape(6, 6),
-    "ROUTING_NUMBER": Shape(9, 9),
-    "IBAN": Shape(15, 34, letters=True),  # ISO 13616
-    "DOB": Shape(4, 8),
-    "EMAIL": Shape(2, 40, letters=True, words=True),
-    "ADDRESS": Shape(1, 9, letters=True),
-    "POSTCODE": Shape(5, 9, letters=True),
-    "PASSPORT": Shape(8, 9, letters=True),
-    "DRIVER_LICENSE": Shape(7, 18, letters=True),
-    "NATIONAL_INSURANCE": Shape(8, 9, letters=True),
-    "TAX_ID": Shape(9, 11, letters=True),
-    "MEDICAL_ID": Shape(7, 12, letters=True),
-    "VEHICLE_REG": Shape(4, 17, letters=True),
-    "IP_ADDRESS": Shape(4, 12),
-    "USERNAME": Shape(3, 30, letters=True, words=True),
-    "PASSWORD": Shape(4, 30, letters=True, words=True),
-    "PIN": Shape(3, 8),
-    "SECURITY_ANSWER": Shape(3, 30, letters=True, words=True),
-    "PERSON": Shape(2, 30, letters=True, words=True),
-    REFERENCE: Shape(3, 30, letters=True, words=True),
-    "AMOUNT": Shape(1, 9),
-    "EVENT": Shape(1, 8),
-}
-NO_DIGITS = frozenset({"PERSON"})
 WORDY = frozenset({"PERSON", "EMAIL", "ADDRESS"})  # a number answers them only on its own
 LOCAL = frozenset({"AMOUNT", "EVENT", REFERENCE})  # never opened by a mention elsewhere
 # weights: how much a cue is worth, before shape; tuned on tests/pii/dev
 CUE_BEFORE, CUE_AFTER, ASKED, MENTIONED = 6.0, 3.5, 4.0, 3.0
 AGE_COST, DISTANCE_COST, ANSWERED_COST = 0.3, 0.12, 2.5
-FITS, PIECE, TOO_LONG = 2.0, 0.4, -3.0
 ENOUGH = 0.5  # weight a label needs
 CUE_REACH = 30  # atoms between a cue and its value in the same turn
 CUE_AFTER_REACH = 6
-ASIDE = 12  # words of a turn that asks about the date just given
-BEGAN = frozenset({"since", "purchased", "bought", "opened", "built"})
 WHOLE_NUMBER = 10  # digits that are no reference because one is named behind them
 ROW = 0.6  # number words a digit: fewer are a row of teens and tens, no number of its own
 SUM_WORDS = 4  # number words of a sum: "eleven hundred and twenty"
@@ -82,52 +47,10 @@ SPELLED = 5  # digits said one by one that are no amount
 SINGLY = 3  # digits said one by one that make an answer an identifier
 CARD_REACH = 3  # atoms between a card number and an expiry or code said right behind it
 CARD_AHEAD = 12  # ... and where the digits are said one by one
-EXPIRES = range(24, 45)  # years of this century in which a card may run out
-CARD_DIGITS = 12
 ADDRESS_REACH = 3
 SHORT = frozenset({"CARD_CVV", "PIN", "DOB", "CARD_EXPIRY"})  # any short number looks like one
 SHORT_WAIT = 2  # turns for a correction or read-back of these
-ACCOUNT = "ACCOUNT_NUMBER"
 NEAR, NEAR_LENGTH = 5.0, 5  # a bare "account" or "order" right before a number this long
-
-_UK_POSTCODE = re.compile(r"(?:[A-Z]{1,2}\d[A-Z\d]?)\d[A-Z]{2}")
-_NINO = re.compile(r"[A-Z]{2}\d{6}[A-D]")
-_IBAN = re.compile(r"[A-Z]{2}\d{2}[A-Z0-9]{11,30}")
-_UK_PLATE = re.compile(r"[A-Z]{2}\d{2}[A-Z]{3}")
-_UK_LICENCE = re.compile(r"[A-Z]{2,5}\d{6}[A-Z0-9]{4,6}")
-
-
-def luhn(digits: str) -> bool:
-    """Whether the check digit of a card number fits (ISO/IEC 7812-1, Annex B)."""
-    total = 0
-    for index, char in enumerate(reversed(digits)):
-        value = int(char) * (1 + index % 2)
-        total += value - 9 if value > 9 else value
-    return total % 10 == 0
-
-
-def is_card(run: Run) -> bool:
-    return any(
-        13 <= len(text) <= 19 and text.isdigit() and luhn(text)
-        for text in (run.text, *run.readings)
-    )
-
-
-def fit(topic: str, run: Run) -> float:
-    """Return how well a run's length and letters fit a kind of value."""
-    shape = SHAPES[topic]
-    if (run.letters and not shape.letters and not run.digits) or (
-        run.digits and topic in NO_DIGITS
-    ):
-        return -9.0
-    if not run.digits and not shape.words and not run.mixed and topic != "VEHICLE_REG":
-        return -4.0 if topic not in ("POSTCODE", "PASSPORT", "DRIVER_LICENSE") else -1.0
-    lengths = [len(run.text), *map(len, run.readings)]
-    if any(shape.low <= length <= shape.high for length in lengths):
-        return FITS
-    if min(lengths) > shape.high:
-        return TOO_LONG if not run.corrected and min(lengths) > shape.high + 4 else -0.5
-    return PIECE
 
 
 def label_runs(scene: Scene, dates: Sequence[Date], policy: Policy, lang: Language,
@@ -147,7 +70,7 @@ def label_runs(scene: Scene, dates: Sequence[Date], policy: Policy, lang: Langua
     """
     left: list[Run] = []
     evidence = _Evidence(scene, lang)
-    _label_dates(scene, dates, policy, lang, evidence)
+    label_dates(scene, dates, policy, lang, evidence)
     dated = bytearray(len(scene.atoms))
     for date in dates:
         dated[date.first : date.last] = b"\1" * (date.last - date.first)
@@ -295,7 +218,7 @@ def _redact(
         return policy.references == "redact"
     if (quantity and (run.scaled or run.digits < 9)) or (run.scaled and rule == "cue_after"):
         return False
-    if _shape_label(run):
+    if shape_label(run):
         return True
     if topic and _too_little(run, topic, bare):
         return False
@@ -339,23 +262,6 @@ def is_bare(scene: Scene, lang: Language) -> bool:
     )
 
 
-def _shape_label(run: Run) -> str:
-    text = run.text
-    if not run.letters:
-        return ""
-    if _UK_POSTCODE.fullmatch(text):
-        return "POSTCODE"
-    if _NINO.fullmatch(text):
-        return "NATIONAL_INSURANCE"
-    if _IBAN.fullmatch(text):
-        return "IBAN"
-    if _UK_PLATE.fullmatch(text):
-        return "VEHICLE_REG"
-    if len(text) == 16 and _UK_LICENCE.fullmatch(text):
-        return "DRIVER_LICENSE"
-    return ""
-
-
 def _decide(
     scene: Scene, run: Run, topic: str, weight: float, rule: str, lang: Language
 ) -> tuple[str, float, str]:
@@ -370,7 +276,7 @@ def _decide(
     if topic and topic not in LOCAL and fit(topic, run) > TOO_LONG and not long_phone:
         score = min(0.99, 0.5 + weight / 16)
         return topic, score, f"{topic.lower()}.{rule}"
-    if label := _shape_label(run):
+    if label := shape_label(run):
         return label, 0.8, f"{label.lower()}.shape"
     n = len(run.text)
     if run.letters:
@@ -384,25 +290,6 @@ def _decide(
         return label, 0.35, "digits.asked" if scene.asked else "number.length"
     score, rule = LENGTHS[label]
     return label, score, rule
-
-
-LENGTHS = {  # what a number's length alone is worth
-    "CARD_NUMBER": (0.7, "card.length"),
-    "SSN": (0.6, "ssn.length"),
-    "PHONE": (0.6, "phone.length"),
-    ACCOUNT: (0.5, "number.length"),
-}
-
-
-def by_length(characters: int, letters: bool) -> str:
-    """Return the likeliest label of a value of which only the length is known."""
-    if letters:
-        return ACCOUNT
-    if 13 <= characters <= 19:
-        return "CARD_NUMBER"
-    if characters == 9:
-        return "SSN"
-    return "PHONE" if characters in (7, 10, 11, 12) else ACCOUNT
 
 
 def _label_letters(scene: Scene, run: Run, lang: Language, evidence: _Evidence) -> None:
@@ -422,93 +309,6 @@ def _label_letters(scene: Scene, run: Run, lang: Language, evidence: _Evidence) 
         run.first, run.last, label, 0.8 if topic_name else 0.5, "letters",
         f"{label.lower()}.spelled", "letters spelled one by one", value=run.text,
     )  # fmt: skip
-
-
-def _label_dates(
-    scene: Scene, dates: Sequence[Date], policy: Policy, lang: Language, evidence: _Evidence
-) -> None:
-    for date in dates:
-        topic = ""
-        distance = 99
-        for cue in evidence.near(date.first, date.last):
-            if cue.topic in (
-                "DOB",
-                "CARD_EXPIRY",
-                "SECURITY_ANSWER",
-                "SORT_CODE",
-                REFERENCE,
-                "EVENT",
-            ):
-                gap = date.first - cue.last if cue.last <= date.first else cue.first - date.last + 4
-                if 0 <= gap < min(distance, 15):
-                    topic, distance = cue.topic, gap
-        sort_code = scene.waiting("SORT_CODE")
-        if not topic and sort_code is not None and sort_code.asked and not sort_code.answered:
-            topic = "SORT_CODE" if scene.atoms[date.first].kind == DIGITS else ""
-        if not topic and (item := scene.waiting("DOB", "CARD_EXPIRY", "SECURITY_ANSWER")):
-            lone = len(dates) == 1
-            again = scene.turn - item.answered_at <= 1 and len(scene.atoms) <= ASIDE
-            fresh = item.answered < 4 or _bare_date(scene, date, lang) or (
-                again and not scene.heading.cues
-            )  # fmt: skip
-            if (item.asked or lone) and fresh:
-                topic = item.topic
-        if topic == "SORT_CODE":  # 09-01-27
-            if scene.atoms[date.first].kind == DIGITS:
-                scene.add(date.first, date.last, topic, 0.8, "numbers", "sort_code.cue",
-                          _reason("cue"))  # fmt: skip
-        elif topic in ("DOB", "CARD_EXPIRY", "SECURITY_ANSWER"):
-            first = date.first
-            if topic == "DOB" and first and scene.atoms[first - 1].text == "the":
-                first -= 1
-            scene.add(
-                first, date.last, topic, 0.9, "dates", f"{topic.lower()}.asked",
-                "a date where this kind of date is asked for or named",
-            )  # fmt: skip
-            scene.answered(topic, 8 if date.full else 4)
-        elif _of_card(scene, date, lang):
-            scene.add(
-                date.first, date.last, "CARD_EXPIRY", 0.7, "dates", "card_expiry.card",
-                "a month and a year to come while a card is talked about",
-            )  # fmt: skip
-        elif (
-            date.full and date.year is not None and date.year <= OLD_YEAR and policy.on("date.old")
-        ):
-            if not _since(scene.atoms, date.first):
-                scene.add(
-                    date.first, date.last, "DOB", 0.5, "dates", "date.old",
-                    "a full date long ago",
-                )  # fmt: skip
-        elif not date.lone:
-            scene.add(
-                date.first, date.last, "DATE_TIME", 0.5, "dates", "date", "a date without context"
-            )
-
-
-def _of_card(scene: Scene, date: Date, lang: Language) -> bool:
-    """Whether a month with a number of EXPIRES stands where a card is talked about."""
-    if not lang.has("months", scene.atoms[date.first].text):
-        return False
-    run = scene.run_before(date.last)
-    card = any(run.digits >= CARD_DIGITS for run in scene.runs) or any(
-        item.topic.startswith("CARD_") and (item.asked or item.answered) for item in scene.open
-    )
-    return card and run is not None and run.text[-2:].isdigit() and (
-        int(run.text[-2:]) in EXPIRES and len(run.text) in (2, 4)
-    )  # fmt: skip
-
-
-def _bare_date(scene: Scene, date: Date, lang: Language) -> bool:
-    """Whether a turn says a date and nothing else."""
-    return all(
-        date.first <= i < date.last or atom.text in lang.words["leads"]
-        for i, atom in enumerate(scene.atoms)
-    )
-
-
-def _since(atoms: Sequence[Atom], at: int) -> bool:
-    """Whether an old date is when something was bought or began, not a birthday."""
-    return any(atom.text in BEGAN for atom in atoms[max(0, at - 5) : at])
 
 
 def _reason(rule: str) -> str:

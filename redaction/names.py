@@ -22,6 +22,7 @@ LEAST_PART = 4  # letters of a part of an e-mail address that may be a name
 _PARTS = re.compile(r"[a-z]+")
 EARLY = 4  # "this is" leads into a name near the beginning of a turn only
 IS = frozenset({"i'm", "im", "it's", "its", "is", "she's", "he's", "you're", "they're", "under"})
+OPENERS = frozenset({"how", "can", "may", "will", "thank", "do", "the", "this", "yes", "what"})
 SUBJECTS = frozenset({"i", "we", "you", "he", "she", "they", "it", "have", "be", "the"})
 GREETING = frozenset({"hi", "hello", "thanks", "you", "hey", "okay", "mr", "mrs", "ms", "miss"})
 PARTICLES = frozenset({"de", "la", "van", "von", "der", "den", "bin", "al", "el", "da", "di", "du",
@@ -71,6 +72,8 @@ def _extent(atoms: Sequence[Atom], at: int, lang: Language, strong: bool) -> int
         family = (  # "josh good", where capitals say so
             taken and atom.capital and atom.kind == WORD and len(atom.text) > 2
             and _listed(atoms, end - 1, lang) and not _shouted(atoms, end)
+            and not lang.has("leads", atom.text) and atom.text not in lang.lists["questions"]
+            and atom.text not in lang.lists["asks"] and atom.text not in OPENERS
         )  # fmt: skip
         if not (_name_word(atom, lang, strong) or particle or initial or family):
             break

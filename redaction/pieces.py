@@ -10,11 +10,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from redaction.classify import by_length, is_bare
+from redaction.classify import is_bare
 from redaction.language import Language
 from redaction.numbers import Run, is_quantity
 from redaction.policy import Policy
 from redaction.scene import Scene
+from redaction.shapes import by_length
 
 SHORT = 5  # words of the other side between two pieces: "mm hmm go on"
 APART = 3  # turns between two pieces: the other side, and a word of the speaker's own
