@@ -43,6 +43,7 @@ ROW = 0.6  # number words a digit: fewer are a row of teens and tens, no number 
 SUM_WORDS = 4  # number words of a sum: "eleven hundred and twenty"
 # digits of a value that stands among other words; fewer are an age, a count, a temperature
 LEAST_AMONG_WORDS = {"DOB": 3, "POSTCODE": 4, "IP_ADDRESS": 3, "EMAIL": 3, "IBAN": 4}
+READ_BACK = 4  # first digits by which a read-back is known
 SPELLED = 5  # digits said one by one that are no amount
 SINGLY = 3  # digits said one by one that make an answer an identifier
 CARD_REACH = 3  # atoms between a card number and an expiry or code said right behind it
@@ -179,8 +180,10 @@ def _topic(
             continue
         if item.implied and (not bare or run.letters or fit(item.topic, run) < FITS):
             continue
-        if item.answered >= SHAPES[item.topic].low and fit(item.topic, run) < FITS and not bare:
-            continue
+        echo = run.digits >= READ_BACK and run.text[:READ_BACK] in item.heard
+        if item.answered >= SHAPES[item.topic].low and fit(item.topic, run) < FITS:
+            if not (bare or echo):
+                continue
         if (
             item.answered
             and item.topic in SHORT

@@ -324,7 +324,7 @@ def answer_name(scene: Scene, lang: Language) -> None:
         if atoms[at].kind != WORD or lang.has("leads", text) or (len(text) == 1 and start == at):
             at += 1
             continue
-        stop = _extent(atoms, start, lang, short or begins)
+        stop = start if _verb(atoms, start, lang) else _extent(atoms, start, lang, short or begins)
         if stop == start:
             begins = begins and not _ordinary(text, lang)
             at += 1
@@ -337,6 +337,16 @@ def answer_name(scene: Scene, lang: Language) -> None:
         begins = False
     if found:
         scene.answered("PERSON", 4)
+
+
+def _verb(atoms: Sequence[Atom], at: int, lang: Language) -> bool:
+    """Whether a name that is a word is a verb here: "i will", "may i"."""
+    atom = atoms[at]
+    if not lang.has("word_names", atom.text) or (atom.capital and at):
+        return False
+    before = atoms[at - 1].text if at else ""
+    after = atoms[at + 1].text if at + 1 < len(atoms) else ""
+    return before in SUBJECTS or (after in SUBJECTS and not atom.stop)
 
 
 def _initials(atoms: Sequence[Atom], at: int) -> int:

@@ -302,6 +302,9 @@ def answer_place(scene: Scene, lang: Language, fresh: bool) -> None:
 
 def _of_place(scene: Scene, at: int, lang: Language) -> bool:
     atom = scene.atoms[at]
+    after = scene.atoms[at + 1].text if at + 1 < len(scene.atoms) else ""
+    if atom.text in lang.tens and after in lang.ordinals:
+        return False  # a day of the month
     if atom.kind == DIGITS or any(r.first <= at < r.last and r.digits for r in scene.runs):
         return True
     text = atom.text

@@ -187,7 +187,16 @@ class Redactor:
                 if span.value and span.label not in ("DATE_TIME",):
                     for at in range(min(len(span.value), 40) - ECHO + 1):
                         pieces.setdefault(span.value[at : at + ECHO], span.label)
+        houses = {
+            run.text for scene in scenes for span in scene.spans if span.label == "ADDRESS"
+            for run in scene.runs if span.first <= run.first < span.last
+        }  # fmt: skip
         for scene, run in left:
+            before = scene.atoms[run.first - 1].text if run.first else ""
+            if run.text in houses and before in ("not", "number") and not run.letters:
+                scene.add(run.first, run.last, "ADDRESS", 0.6, "numbers", "echo",
+                          "the number of an address found elsewhere")  # fmt: skip
+                continue
             if (run.scaled and run.digits < ECHO + 2) or scene.taken(run.first, run.last):
                 continue
             label = pieces.get(run.text[:ECHO]) if len(run.text) >= ECHO else None
