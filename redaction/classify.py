@@ -181,9 +181,9 @@ def _topic(
         if item.implied and (not bare or run.letters or fit(item.topic, run) < FITS):
             continue
         echo = run.digits >= READ_BACK and run.text[:READ_BACK] in item.heard
-        if item.answered >= SHAPES[item.topic].low and fit(item.topic, run) < FITS:
-            if not (bare or echo):
-                continue
+        whole = item.answered >= SHAPES[item.topic].low
+        if whole and fit(item.topic, run) < FITS and not (bare or echo):
+            continue
         if (
             item.answered
             and item.topic in SHORT
