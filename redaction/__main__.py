@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from redaction.jsonl import redact_lines
+from redaction.model import load_names
 from redaction.policy import load_policy
 from redaction.redactor import Redactor
 
@@ -23,15 +25,20 @@ def main(arguments: list[str] | None = None) -> int:
         "--profile", default="balanced", help="precise, balanced or paranoid (default: balanced)"
     )
     parser.add_argument("--policy", help="a policy file instead of a profile")
+    parser.add_argument(
+        "--names", type=Path, metavar="FILE", help="a names model; without it, rules alone"
+    )
     given = parser.parse_args(arguments)
     try:
-        policy = load_policy(given.policy or given.profile)
+        redactor = Redactor(load_policy(given.policy or given.profile), names=given.names)
+        if redactor.names:
+            load_names(redactor.names)
     except (ValueError, OSError) as error:
         print(f"error: policy: {error} (misconfigured)", file=sys.stderr)
-        return MISCONFIGURED if given.policy else USAGE
+        return MISCONFIGURED if given.policy or given.names else USAGE
     sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")  # type: ignore[union-attr]
     sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
-    return redact_lines(sys.stdin, sys.stdout, sys.stderr, Redactor(policy))
+    return redact_lines(sys.stdin, sys.stdout, sys.stderr, redactor)
 
 
 if __name__ == "__main__":

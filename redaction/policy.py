@@ -17,6 +17,7 @@ from typing import Any, Literal
 import yaml
 
 from redaction.labels import LABELS
+from redaction.recognizers import Plugged, read_plugged
 
 Action = Literal["placeholder", "last_four", "keep"]
 
@@ -61,6 +62,8 @@ class Policy:
     rules_off: frozenset[str]
     custom: tuple[Custom, ...] = ()
     language: str = "en"
+    names_model: float = 0.0  # how sure the names model must be, 0..1; 0: it is not asked
+    recognizers: tuple[Plugged, ...] = ()  # of the organisation's own
     sha256: str = field(default="", compare=False)
     # its whole content in canonical JSON, of which `sha256` is the hash
     text: str = field(default="", compare=False, repr=False)
@@ -104,6 +107,7 @@ def check_pattern(pattern: str) -> None:
 _KEYS = {
     "id", "version", "profile", "digits_without_context", "digits_with_context", "threshold",
     "agent_first_name", "references", "presidio", "actions", "rules_off", "custom", "language",
+    "names_model", "recognizers",
 }  # fmt: skip
 
 
@@ -166,11 +170,21 @@ def parse_policy(raw: Mapping[str, Any]) -> Policy:
             rules_off=frozenset(raw.get("rules_off") or ()),
             custom=custom,
             language=str(raw.get("language", "en")),
+            names_model=_share(raw.get("names_model", False)),
+            recognizers=read_plugged(raw.get("recognizers") or ()),
             sha256=hashlib.sha256(canonical.encode()).hexdigest(),
             text=canonical,
         )
     except KeyError as error:
         raise ValueError(f"the policy lacks {error}") from None
+
+
+def _share(value: Any) -> float:
+    if value is False:
+        return 0.0
+    if isinstance(value, (int, float)) and value is not True and 0 < value <= 1:
+        return float(value)
+    raise ValueError("names_model is off, or how sure the model must be: above 0, at most 1")
 
 
 def _read(path: Path) -> dict[str, Any]:

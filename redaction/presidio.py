@@ -1,12 +1,13 @@
 """For users of Presidio: our recognizers as one Presidio `EntityRecognizer`.
 
 Decides how findings become `RecognizerResult`s over one text. Refuses Presidio's own artifacts: it
-needs no model. A whole conversation is better given to `Redactor.find`, which follows questions
+needs none. A whole conversation is better given to `Redactor.find`, which follows questions
 over turns.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from presidio_analyzer import EntityRecognizer, RecognizerResult
@@ -29,16 +30,21 @@ class SpokenRecognizer(EntityRecognizer):
         >>> engine.registry.add_recognizer(SpokenRecognizer())  # doctest: +SKIP
     """
 
-    def __init__(self, policy: Policy | None = None, supported_language: str = "en") -> None:
-        """Prepare the recognizer under a policy (default: balanced)."""
-        self._redactor = Redactor(policy or load_policy("balanced"))
+    def __init__(
+        self,
+        policy: Policy | None = None,
+        supported_language: str = "en",
+        names: Path | None = None,
+    ) -> None:
+        """Prepare the recognizer under a policy (default: balanced), with a names model or none."""
+        self._redactor = Redactor(policy or load_policy("balanced"), names=names)
         super().__init__(
             supported_entities=list(LABELS), name=NAME,
             supported_language=supported_language,
         )  # fmt: skip
 
     def load(self) -> None:
-        """Load nothing: there is no model."""
+        """Load nothing: a names model is loaded when it is first needed."""
 
     def analyze(self, text: str, entities: list[str], nlp_artifacts: Any = None) -> list[Any]:
         """Return a `RecognizerResult` for every finding of a wanted entity."""

@@ -6,19 +6,25 @@ Refuses nothing a transcript may hold; cost is linear in its words.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from redaction import answers, classify, dates, internet, names, places
 from redaction.dialogue import Dialogue, find_all, head
+from redaction.guessed import guess
 from redaction.language import load_language
+from redaction.model import file_sha256, load_names
 from redaction.numbers import scan
 from redaction.pieces import join_pieces
 from redaction.policy import Policy
+from redaction.recognizers import build_plugged, identity
 from redaction.records import Finding, Turn
 from redaction.scene import Scene, Span
 from redaction.tokens import DIGITS, EMAIL, Pieces, atoms_of, normalise
@@ -43,15 +49,29 @@ class Look:
 class Redactor:
     """Finds personal data under one policy. Holds no state between calls."""
 
-    def __init__(self, policy: Policy, recognizers: Sequence[Any] = ()) -> None:
+    def __init__(
+        self, policy: Policy, recognizers: Sequence[Any] = (), names: Path | None = None
+    ) -> None:
         """Prepare a redactor.
 
         Args:
             policy: what to find; see `load_policy`.
-            recognizers: Presidio `EntityRecognizer`s whose findings are added to ours.
+            recognizers: Presidio `EntityRecognizer`s whose findings are added to ours and to
+                those of the policy's own `recognizers`.
+            names: file of a names model, loaded when it is first needed; None: rules alone.
+
+        Raises:
+            ValueError: a recognizer of the policy cannot be built, or there is no such file.
         """
         self.policy = policy
-        self.recognizers = tuple(recognizers)
+        self.recognizers = (*build_plugged(policy.recognizers, policy.language), *recognizers)
+        self.names = names if policy.names_model else None
+        parts = [identity(one) for one in self.recognizers]
+        parts += [file_sha256(self.names)] if self.names else []
+        self.sha256 = policy.sha256  # names what is applied: policy, model and recognizers
+        if parts:
+            named = json.dumps([policy.sha256, *parts]).encode()
+            self.sha256 = hashlib.sha256(named).hexdigest()
         self._lang = load_language(policy.language)
         self._custom = [
             (item, [re.compile(item.pattern, re.IGNORECASE)] if item.pattern else
@@ -63,9 +83,12 @@ class Redactor:
     @property
     def detectors(self) -> tuple[str, ...]:
         """What finds beside our own rules, with versions."""
-        if not (self.policy.presidio or self.recognizers):
-            return ()
-        return (f"presidio-analyzer {version('presidio-analyzer')}",)
+        found = []
+        if self.policy.presidio or self.recognizers:
+            found.append(f"presidio-analyzer {version('presidio-analyzer')}")
+        if self.names:
+            found.append(f"{self.names.name} {file_sha256(self.names)}")
+        return (*found, *map(identity, self.recognizers))
 
     def find(self, turns: Sequence[Turn]) -> tuple[Finding, ...]:
         """Find personal data.
@@ -84,6 +107,10 @@ class Redactor:
         scenes = self._scenes(turns)
         left = self._listen(scenes)
         join_pieces(scenes, left, self.policy, self._lang)
+        if self.names:
+            weak = self.policy.on("name.model.word") or self.policy.on("address.model.weak")
+            model = load_names(self.names)
+            guess(scenes, model, self.policy.names_model, self._lang, weak=weak)
         self._echo(scenes, left)
         internet.follow(scenes, self._lang)
         if self.policy.on("name.followed"):
@@ -343,7 +370,9 @@ def _written(scene: Scene) -> bool:
 
 def _own_name(scene: Scene, span: Span) -> str:
     """Return the first name that an agent gives as his own, and leave the rest in the span."""
-    if span.label != "PERSON" or span.rule not in ("name.lead", "name.is", "name.speaking"):
+    if span.label != "PERSON" or span.rule not in (
+        "name.lead", "name.is", "name.speaking", "name.model",
+    ):  # fmt: skip
         return ""
     before = [atom.text for atom in scene.atoms[max(0, span.first - 3) : span.first]]
     after = scene.atoms[span.last].text if span.last < len(scene.atoms) else ""

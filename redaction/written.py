@@ -87,6 +87,8 @@ def find_written(
         Per text: (start, end, our label, score, recognizer name).
     """
     found: list[list[tuple[int, int, str, float, str]]] = [[] for _ in texts]
+    # named, because the engine otherwise asks recognizers for the entities of its registry alone
+    wanted = sorted({entity for one in extra for entity in one.supported_entities})
     for index, text in enumerate(texts):
         results = [
             (type(recognizer).__name__, result)
@@ -96,7 +98,9 @@ def find_written(
         if extra:
             results += [
                 ((hit.recognition_metadata or {}).get("recognizer_name", "presidio"), hit)
-                for hit in _engine().analyze(text, language="en", ad_hoc_recognizers=list(extra))
+                for hit in _engine().analyze(
+                    text, language="en", entities=wanted, ad_hoc_recognizers=list(extra)
+                )
             ]
         found[index] = [
             (hit.start, hit.end, OURS.get(hit.entity_type, hit.entity_type), float(hit.score), name)
