@@ -23,7 +23,7 @@ RANKS = [
     ["transcribers", "diarizers", "analysts", "connectors", "stages", "note"],
     ["pipeline"],
     ["engine", "config"],
-    ["results", "intake", "scrub", "evidence"],
+    ["results", "intake", "scrub", "evidence", "redactors"],
     ["kit"],
     ["metrics"],
     ["api"],

@@ -7,16 +7,13 @@ and a changed model or policy is a new revision instead of a silent overwrite.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Sequence
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from redaction import Redactor, load_policy
-from redaction.policy import parse_policy
 from voice_pipeline import __version__, adapters
 from voice_pipeline.audio.layout import is_mono
 from voice_pipeline.config import Part, Settings
@@ -29,6 +26,7 @@ from voice_pipeline.pipeline import Outcome, Stages
 from voice_pipeline.policy.load import load_pack
 from voice_pipeline.policy.pack import Pack
 from voice_pipeline.ports import Analyst, Connector, Diarizer, Stage, Transcriber
+from voice_pipeline.redactors import build_redactor, planned_redactor
 from voice_pipeline.results import CallResult
 from voice_pipeline.scrub import Scrubber
 from voice_pipeline.store import Store
@@ -71,7 +69,7 @@ class Kit:
         if hears.use == "auto":
             hears = Part(use=_best_transcriber(settings), options=hears.options)
         tells = _chosen(settings.diarizer, diarizer)
-        pack, policy = load_pack(settings.policy), build_redactor(settings.redaction).policy
+        pack, redactor = load_pack(settings.policy), build_redactor(settings.redaction)
         return self.store.keep_plan(
             {
                 "release": __version__,
@@ -82,8 +80,9 @@ class Kit:
                 ),
                 "redaction": {
                     "profile": settings.redaction,
-                    "sha256": policy.sha256,
-                    "text": policy.text,
+                    "sha256": redactor.policy.sha256,
+                    "text": redactor.policy.text,
+                    "redactor": redactor.sha256,
                 },
                 "policy": {
                     "pack": str(settings.policy) if settings.policy else None,
@@ -121,8 +120,8 @@ class Kit:
         )
         diarizer_for = build_diarizers(Part(**tells))
         analyst = build_analyst(Part(use=writes["use"], options=writes["options"]), pack)
-        redactor = _redactor(plan["redaction"])
-        redacts = f"{release} {plan['redaction']['sha256']}"
+        redactor = planned_redactor(plan["redaction"])
+        redacts = f"{release} {redactor.sha256}"
         judges = f"{release} {plan['policy']['sha256']}"
 
         def hear(recording: Recording) -> Any:
@@ -221,7 +220,7 @@ class Kit:
                 "plan": plan,
                 "transcriber": chosen["transcriber"]["made_by"],
                 "analyst": chosen["analyst"]["made_by"],
-                "redaction": {key: chosen["redaction"][key] for key in ("profile", "sha256")},
+                "redaction": {k: v for k, v in chosen["redaction"].items() if k != "text"},
                 "policy": chosen["policy"],
             },
             timings={
@@ -283,26 +282,6 @@ def build_diarizers(part: Part) -> Callable[[Recording], Diarizer]:
         return lambda _recording: only
     channels, voices = build("channels", {}), build("clustering", {})
     return lambda recording: voices if is_mono(recording) else channels
-
-
-@cache
-def build_redactor(profile: str) -> Redactor:
-    """Build the redactor of a profile, or of a policy file; once a process.
-
-    Raises:
-        Misconfigured: there is no such profile, or the file does not load.
-    """
-    try:
-        return Redactor(load_policy(profile))
-    except (ValueError, OSError) as error:
-        raise Misconfigured(f"redaction policy: {error}", code="redaction_policy") from None
-
-
-def _redactor(chosen: dict[str, Any]) -> Redactor:
-    """Build the redactor of a plan from the plan's own text: a policy file may have changed."""
-    if "text" not in chosen:
-        return build_redactor(chosen["profile"])
-    return Redactor(parse_policy(json.loads(chosen["text"])))
 
 
 def build_analyst(part: Part, pack: Pack) -> Analyst:

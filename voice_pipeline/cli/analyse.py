@@ -12,9 +12,10 @@ from redaction.jsonl import redact_texts
 from voice_pipeline.config import Part, load_settings
 from voice_pipeline.domain import RedactedTranscript, RedactedTurn, Word
 from voice_pipeline.errors import BadInput
-from voice_pipeline.kit import build_analyst, build_redactor
+from voice_pipeline.kit import build_analyst
 from voice_pipeline.note import note_json
 from voice_pipeline.policy.load import load_pack
+from voice_pipeline.redactors import build_redactor
 from voice_pipeline.stages.review import note_for
 
 SPEAKERS = {"agent": "agent", "customer": "customer", "caller": "customer", "client": "customer"}

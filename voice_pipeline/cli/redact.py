@@ -5,9 +5,7 @@ from __future__ import annotations
 import sys
 
 from redaction.jsonl import redact_lines
-from redaction.policy import load_policy
-from redaction.redactor import Redactor
-from voice_pipeline.errors import Misconfigured
+from voice_pipeline.redactors import build_redactor
 
 
 def run(profile: str) -> int:
@@ -16,11 +14,8 @@ def run(profile: str) -> int:
     Raises:
         Misconfigured: there is no such profile, or its policy does not load.
     """
-    try:
-        policy = load_policy(profile)
-    except (ValueError, OSError) as error:
-        raise Misconfigured(f"redaction policy: {error}") from None
+    redactor = build_redactor(profile)
     for stream in (sys.stdin, sys.stdout):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="surrogateescape")
-    return redact_lines(sys.stdin, sys.stdout, sys.stderr, Redactor(policy))
+    return redact_lines(sys.stdin, sys.stdout, sys.stderr, redactor)

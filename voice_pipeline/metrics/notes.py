@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from redaction import Redactor, load_policy
+from redaction import Redactor
 from redaction.jsonl import redact_texts
 from voice_pipeline import adapters
 from voice_pipeline.domain import CaseNote, RedactedTranscript, RedactedTurn, Word
@@ -20,6 +20,7 @@ from voice_pipeline.errors import BadInput
 from voice_pipeline.policy.load import load_pack
 from voice_pipeline.policy.pack import Pack
 from voice_pipeline.ports import Analyst
+from voice_pipeline.redactors import build_redactor
 from voice_pipeline.spoken.words import comparable
 from voice_pipeline.stages.review import note_for
 
@@ -96,7 +97,7 @@ def noted(
     """Redact and analyse labelled calls, with the product's own analyst unless told otherwise."""
     pack = pack or load_pack()
     analyst = analyst or adapters.load("analysts", "offline").build(offer={"pack": pack})
-    redactor = Redactor(load_policy("balanced"))
+    redactor = build_redactor("balanced")
     found = []
     for call in calls:
         transcript = _redacted(call, redactor)

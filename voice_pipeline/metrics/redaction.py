@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from redaction.jsonl import redact_texts
-from redaction.policy import load_policy
-from redaction.redactor import Redactor
 from voice_pipeline.errors import BadInput
 from voice_pipeline.metrics.report import Figure, Report, bootstrap, proportion, wilson
+from voice_pipeline.redactors import build_redactor
 
 FILLERS = frozenset({"uh", "um", "er", "ah", "hmm", "okay", "and"})  # inside a value, no part of it
 OPTIONAL = "OPTIONAL"  # a mark: neither a hit nor a false alarm
@@ -186,7 +185,7 @@ def _characters(text: str, start: int, end: int) -> list[int]:
 
 def ours(profile: str) -> Callable[[Truth], list[Place]]:
     """Return our redactor as a function from a call to findings."""
-    redactor = Redactor(load_policy(profile))
+    redactor = build_redactor(profile)
 
     def find(truth: Truth) -> list[Place]:
         _, spans = redact_texts(list(truth.turns), redactor)
