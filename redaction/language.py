@@ -152,6 +152,7 @@ def load_language(code: str) -> Language:
         "asks": raw["asks"],
         "topic_changes": raw["topic_changes"],
         "stalls": raw["stalls"],
+        "endings": raw["endings"],
         "name_leads": names["leads"],
         "name_strong_leads": names["strong_leads"],
         "name_medium_leads": names["medium_leads"],
