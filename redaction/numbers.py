@@ -128,6 +128,8 @@ def scan(atoms: Sequence[Atom], lang: Language, barred: frozenset[int] = frozens
     length = 0
     for element in elements:
         full = length >= WHOLE and atoms[element.first - 1].comma
+        if full and length == WHOLE and len(element.text) == 1:  # "4, 1, 1, ... 1": the last digit
+            full = not all(atoms[one.last - 1].comma for one in group)
         if group and not full and _joined(atoms, group[-1].last, element, lang):
             group.append(element)
             length += len(element.text)
