@@ -54,6 +54,7 @@ class Language:
     topics: Phrases  # phrases that open a topic, tagged with its label
     short_topics: Phrases  # ... in a short turn that asks
     near: Mapping[str, str]  # word right before a number -> its topic
+    spoken: re.Pattern[str]  # any number word; tells a word that is made of several
 
     def has(self, name: str, word: str) -> bool:
         return word in self.words[name]
@@ -176,4 +177,13 @@ def load_language(code: str) -> Language:
         topics=phrases((text, label) for label, text in raw["topics"].items()),
         short_topics=phrases((text, label) for label, text in raw["short_topics"].items()),
         near={word: label for label, text in raw["near"].items() for word in text.split()},
+        spoken=_any_of(numbers),
     )
+
+
+def _any_of(numbers: Mapping[str, Mapping[str, str]]) -> re.Pattern[str]:
+    """Return a pattern for any number word of three letters or more, the longest first."""
+    kinds = ("teens", "tens", "units", "repeats", "scales")
+    words = {word for kind in kinds for word in numbers[kind] if len(word) > 2}
+    words -= {f"{word}s" for word in words}  # "fours" is no beginning of "fourseven"
+    return re.compile("|".join(sorted(map(re.escape, words), key=lambda word: (-len(word), word))))

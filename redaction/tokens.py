@@ -7,6 +7,7 @@ control characters, zero-width marks, full-width digits and emoji are read throu
 
 from __future__ import annotations
 
+import html
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -25,10 +26,11 @@ _PIECE = re.compile(
       |[a-z0-9][a-z0-9-]{0,62}(?:\.[a-z0-9-]{1,63}){0,4}\.(?:com|org|net|co\.uk|io|gov|edu|info|biz|help|app|dev|me|shop|site|online|link)
        (?:/[^\s<>"]{0,400})?(?![\w@]))
    |(?P<ip>(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.]*\d))
-   |(?P<amount>[$£€]\ ?\d{1,12}(?:,\d{3}){0,5}(?:\.\d{1,4})?
-      |(?<![\d,])\d{1,3}(?:,\d{3}){1,5}(?:\.\d{1,4})?(?![\d,])
-      |(?<![\d.])\d{1,9}\.\d{1,2}(?![\d.]|\w)|(?<![\d.])\d{1,9}(?:\.\d{1,4})?\ ?%)
-   |(?P<time>(?<!\d)\d{1,2}:\d{2}(?::\d{2})?(?:[ap]\.?m\b)?(?!\d)|(?<!\d)\d{1,2}[ap]\.?m\b)
+   |(?P<amount>[$£€]\ ?\d{1,12}(?!\d)(?:,\d{3}){0,3}(?:\.\d{1,4})?(?!,?\d)
+      |(?<![\d,])\d{1,3}(?:,\d{3}){1,3}(?:\.\d{1,4})?(?![\d,])
+      |(?<![\d.])\d{1,9}\.\d{1,2}(?![\d.]|\w)|(?<![\d.])\d{1,9}(?:\.\d{1,4})?\ ?%(?!\w))
+   |(?P<time>(?<!\d)(?:[01]?\d|2[0-4]):[0-5]\d(?::\d{2})?(?:[ap]\.?m\b)?(?!\d)
+      |(?<!\d)\d{1,2}[ap]\.?m\b)
    |(?P<ordinal>(?<!\d)\d{1,2}(?:st|nd|rd|th)\b)
    |(?P<digits>\d+)
    |(?P<word>[^\W\d_]+(?:['’][^\W\d_]+)*|@)
@@ -37,6 +39,8 @@ _PIECE = re.compile(
 )
 Pieces = dict[str, list[tuple[str, str, bool, str]]]  # word -> text, kind, glued, capitals
 
+_ENTITY = re.compile(r"&(?:[a-z]{2,8}|#\d{1,6}|#x[0-9a-f]{1,6});", re.IGNORECASE)
+_TAG = re.compile(r"<?/?(?:br|b|i|u|p|em|strong|span|div|td|tr|li)/?>", re.IGNORECASE)
 _SPLIT = re.compile(r"\S+")
 _SOFT = re.compile(r"(?<=\D)[:;=,|<>\"](?=\S)|[;=|<>\"](?=\S)|(?<=[^\s\d/]),(?=\S)")
 
@@ -100,6 +104,8 @@ def normalise(text: str) -> str:
             continue
         if category == "Nd":
             kept.append(str(unicodedata.digit(char)))
+        elif category == "No" and (value := unicodedata.numeric(char)).is_integer():
+            kept.append(str(int(value)))  # digits in circles that NFKC leaves alone
         elif category == "Pd":
             kept.append("-")
         else:
@@ -107,19 +113,22 @@ def normalise(text: str) -> str:
     return "".join(kept)
 
 
-def atoms_of(words: Sequence[Word], seen: Pieces) -> list[Atom]:
+def atoms_of(
+    words: Sequence[Word], seen: Pieces, numbers: re.Pattern[str] | None = None
+) -> list[Atom]:
     """Return the atoms of one turn.
 
     Args:
         words: the words of the turn.
         seen: pieces of words met before in this call; filled here, thrown away with the call.
+        numbers: the number words of a language; words made of several ("fourone") are split.
     """
     atoms: list[Atom] = []
     for index, word in enumerate(words):
         raw = word.text
         pieces = seen.get(raw)
         if pieces is None:
-            pieces = seen[raw] = _pieces(raw)
+            pieces = seen[raw] = _pieces(raw, numbers)
         for text, kind, glued, capital in pieces:
             atoms.append(
                 Atom(text, kind, index, glued, capital != "", False, False, capital == "A")
@@ -133,7 +142,9 @@ def atoms_of(words: Sequence[Word], seen: Pieces) -> list[Atom]:
     return atoms
 
 
-def _pieces(raw: str) -> list[tuple[str, str, bool, str]]:
+def _pieces(raw: str, numbers: re.Pattern[str] | None) -> list[tuple[str, str, bool, str]]:
+    if "&" in raw or ">" in raw:
+        raw = _TAG.sub(" ", _ENTITY.sub(lambda found: html.unescape(found.group()), raw))
     text = normalise(raw)
     lowered = text.lower()
     if len(lowered) != len(text):  # a letter whose lower case is longer: capitals are lost
@@ -148,6 +159,14 @@ def _pieces(raw: str) -> list[tuple[str, str, bool, str]]:
             piece = piece.rstrip(".")
         shout = match.end() - start > 1 and text[start : match.end()].isupper()
         capital = "A" if shout else "a" if text[start].isupper() else ""
+        if kind == WORD and numbers is not None:
+            spoken = numbers.findall(piece)
+            if len(spoken) > 1 and sum(map(len, spoken)) == len(piece):
+                found += [
+                    (word, WORD, start == last or at > 0, "") for at, word in enumerate(spoken)
+                ]
+                last = match.end()
+                continue
         found.append((piece, kind, start == last, capital))
         last = match.end()
     return found
