@@ -131,7 +131,7 @@ class Redactor:
         guessed = ""
         scenes = []
         for index, turn in enumerate(turns):
-            atoms = atoms_of(turn.words, seen, self._lang.spoken)
+            atoms = atoms_of(turn.words, seen, self._lang.vocabulary)
             name = turn.speaker.casefold()
             agent = name.startswith(AGENTS)
             if not agent and not name.startswith(CUSTOMERS):

@@ -25,7 +25,7 @@ def digits_of(words: Sequence[Word], lang: Language) -> tuple[str, bool]:
         words: one value, spoken, written or both.
         lang: the language pack.
     """
-    atoms = atoms_of(words, {}, lang.spoken)
+    atoms = atoms_of(words, {}, lang.vocabulary)
     runs = scan(atoms, lang)
     text = "".join(char for run in runs for char in run.text if char.isdigit())
     if not runs or runs[-1].last != len(atoms):

@@ -130,7 +130,7 @@ def test_no_card_in_any_disguise_survives(digits: str, name: str, asked: bool) -
 def test_pieces_of_a_word(text: str, atoms: list[str]) -> None:
     """Words made of number words come apart, all others stay whole; names are no markup."""
     (turn,) = turns_of([("", text)])
-    assert [atom.text for atom in atoms_of(turn.words, {}, load_language("en").spoken)] == atoms
+    assert [atom.text for atom in atoms_of(turn.words, {}, load_language("en").vocabulary)] == atoms
 
 
 QUANTITIES = [
