@@ -11,13 +11,14 @@ import json
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from redaction import answers, classify, dates, internet, names, places
 from redaction.dialogue import Dialogue, find_all, head
+from redaction.forms import find_forms
 from redaction.guessed import guess
 from redaction.language import load_language
 from redaction.model import file_sha256, load_names
@@ -98,12 +99,17 @@ class Redactor:
 
         Returns:
             Findings sorted by (turn, first), not overlapping. `start` and `end` come from the
-            words' times where all of them are known.
+            words' times where all of them are known. Where turns have other forms, what was
+            found in any of them is among the findings.
         """
         return self.look(turns).findings
 
     def look(self, turns: Sequence[Turn]) -> Look:
         """Find personal data, and say what was recognised and is kept; see `find`."""
+        if any(turn.forms for turn in turns):
+            found = find_forms(self.find, turns)[0]
+            shown = [replace(turn, forms=()) for turn in turns]
+            return Look(found, apart(self.look(shown).suppressed, found))
         scenes = self._scenes(turns)
         left = self._listen(scenes)
         join_pieces(scenes, left, self.policy, self._lang)
