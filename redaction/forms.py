@@ -33,7 +33,7 @@ def find_forms(find: Find, turns: Sequence[Turn]) -> tuple[tuple[Finding, ...], 
         places in `turn.forms[0]`, or in `turn.words` where a turn has no such form.
     """
     depth = max((len(turn.forms) for turn in turns), default=0)
-    views = [[_view(turn, form) for turn in turns] for form in range(depth + 1)]
+    views = [[view(turn, form) for turn in turns] for form in range(depth + 1)]
     own = [find(view) for view in views]
     shown = list(own[0])
     for form in range(1, depth + 1):
@@ -45,7 +45,8 @@ def find_forms(find: Find, turns: Sequence[Turn]) -> tuple[tuple[Finding, ...], 
     return tuple(found)
 
 
-def _view(turn: Turn, form: int) -> Turn:
+def view(turn: Turn, form: int) -> Turn:
+    """Return a turn as one of its forms has it; 0 is the shown one."""
     words = turn.forms[form - 1] if 0 < form <= len(turn.forms) else turn.words
     return replace(turn, words=words, forms=())
 
