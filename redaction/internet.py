@@ -50,6 +50,8 @@ def _spoken(scene: Scene, lang: Language) -> None:
     atoms = scene.atoms
     n = len(atoms)
     until = 0
+    if scene.lacks(DOTS) and scene.lacks(lang.words["hosts"]):
+        return
     for at in range(n):
         if at < until or atoms[at].kind != WORD:
             continue
@@ -270,6 +272,8 @@ def _part(atom: Atom, parts: set[str], lang: Language) -> bool:
 
 def _spoken_ip(scene: Scene, lang: Language) -> None:
     """Find four small numbers with a dot between each; a zero alone is no run."""
+    if scene.lacks(DOTS):
+        return
     atoms = scene.atoms
     ends = [at for at, atom in enumerate(atoms) if atom.text in DOTS]
     for one, two, three in zip(ends, ends[1:], ends[2:], strict=False):

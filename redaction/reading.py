@@ -48,10 +48,7 @@ def marks(
     """
     named = asked | {finding.label for finding in findings}
     doubts = bool(NEVER_HASHED & named), "CARD_NUMBER" in named
-    return tuple(
-        _mark(turns[f.turn].words, f, policy, language, key, *doubts)
-        for f in findings
-    )
+    return tuple(_mark(turns[f.turn].words, f, policy, language, key, *doubts) for f in findings)
 
 
 def _mark(
