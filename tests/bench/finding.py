@@ -24,6 +24,7 @@ from typing import Any
 
 from redaction import Redactor, load_policy
 from redaction.tokens import turns_of
+from voice_pipeline.redactors import build_redactor
 
 ROOT = Path(__file__).parents[2]
 ROUNDS = 7
@@ -55,11 +56,13 @@ def corpora() -> dict[str, list[Call]]:
 
 def _speed(calls: list[Call]) -> dict[str, Any]:
     redactor = Redactor(load_policy("balanced"))
+    named = build_redactor("balanced")
     texts = [text for call in calls for _, text in call]
     whole = ["\n".join(text for _, text in call) for call in calls]
     blank, ner = presidio(ner=False), presidio(ner=True)
     systems: dict[str, Callable[[], object]] = {
         "ours": lambda: [redactor.find(turns_of(call)) for call in calls],
+        "ours with the names model": lambda: [named.find(turns_of(call)) for call in calls],
         "presidio": lambda: [blank.analyze(text, language="en") for text in texts],
         "presidio with a NER": lambda: [ner.analyze(text, language="en") for text in texts],
         "presidio, turns joined": lambda: [blank.analyze(text, language="en") for text in whole],
