@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 OUT ?= out
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo samples test test-slow lint bench docs wheel-test lock clean help
+.PHONY: demo samples test test-slow lint bench fuzz docs wheel-test lock clean help
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -33,6 +33,13 @@ lint: $(VENV)/dev.stamp ## style and strict types
 
 bench: $(VENV)/dev.stamp ## every figure that README and docs name
 	$(BIN)/python tests/bench/run.py
+
+FUZZ_SECONDS ?= 180
+fuzz: $(VENV)/dev.stamp ## fuzz the number scanner, guided by coverage (FUZZ_SECONDS=180)
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/pip install -q 'atheris>=3,<4' || { \
+	  echo "atheris has no build for $$($(BIN)/python --version): nothing was fuzzed;" \
+	       "the properties run with hypothesis in make test"; exit 1; }
+	$(BIN)/python tests/pii/fuzz_scanner.py -max_total_time=$(FUZZ_SECONDS)
 
 docs: $(VENV)/dev.stamp ## rebuild the generated tables of docs/
 	$(BIN)/python docs/generate.py

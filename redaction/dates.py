@@ -189,7 +189,7 @@ def _year(text: str) -> int | None:
 def written_dates(atoms: Sequence[Atom]) -> list[Date]:
     """Return dates of digits in one written word: 12/04/1985, 1985-04-12."""
     found: list[Date] = []
-    if sum(atom.kind == DIGITS for atom in atoms) < 3:
+    if [atom.kind for atom in atoms].count(DIGITS) < 3:
         return found
     at = 0
     while at + 2 < len(atoms):

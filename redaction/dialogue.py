@@ -81,17 +81,63 @@ def _same(text: str, word: str) -> bool:
     return text == word or text.removesuffix("'s") == word
 
 
-def find_all(atoms: Sequence[Atom], table: Phrases) -> list[tuple[int, int]]:
+@dataclass(slots=True)
+class Said:
+    """The words of one turn and its pairs of neighbours, with and without a possessive ending.
+
+    Most phrases are in few turns: where one can begin is known without walking through them.
+    """
+
+    order: list[tuple[str, str]]  # each word and the next
+    texts: set[str]
+    pairs: set[tuple[str, str]]
+    possessive: bool
+
+    def places(self, singles: frozenset[str], couples: frozenset[tuple[str, str]]) -> Sequence[int]:
+        """Return at least the atoms where one of these words or pairs stands."""
+        alone, common = self.texts & singles, self.pairs & couples
+        if not alone and not common:
+            return ()
+        if self.possessive:
+            return range(len(self.order))
+        return [at for at, pair in enumerate(self.order) if pair in common or pair[0] in alone]
+
+
+def said_in(atoms: Sequence[Atom]) -> Said:
+    """Return what a turn says."""
+    words = [atom.text for atom in atoms]
+    order = list(zip(words, [*words[1:], ""], strict=True)) if words else []
+    texts, pairs = set(words), set(order)
+    possessive = "'s" in " ".join(texts)
+    if possessive:
+        bare = [text.removesuffix("'s") for text in words]
+        texts.update(bare)
+        for one, two in ((bare, bare), (bare, words), (words, bare)):
+            pairs.update(zip(one, two[1:], strict=False))
+    return Said(order, texts, pairs, possessive)
+
+
+def find_all(
+    atoms: Sequence[Atom], table: Phrases, said: Said | None = None
+) -> list[tuple[int, int]]:
     """Return (first, last) of every phrase of a table, left to right, not overlapping."""
-    return [(first, last) for first, last, _ in tagged(atoms, table)]
+    return [(first, last) for first, last, _ in tagged(atoms, table, said)]
 
 
-def tagged(atoms: Sequence[Atom], table: Phrases) -> list[tuple[int, int, str]]:
-    """Return (first, last, tag) of every phrase of a table, left to right, not overlapping."""
+def tagged(
+    atoms: Sequence[Atom], table: Phrases, said: Said | None = None
+) -> list[tuple[int, int, str]]:
+    """Return (first, last, tag) of every phrase of a table, left to right, not overlapping.
+
+    Args:
+        atoms: one turn.
+        table: the phrases.
+        said: what the turn says, where that is known already.
+    """
     found: list[tuple[int, int, str]] = []
     until = 0
-    for at, atom in enumerate(atoms):
-        text = atom.text
+    for at in (said or said_in(atoms)).places(table.singles, table.couples):
+        text = atoms[at].text
         if at < until or not (text in table or text.endswith("'s")):
             continue
         hit = match(atoms, at, table)
@@ -101,14 +147,15 @@ def tagged(atoms: Sequence[Atom], table: Phrases) -> list[tuple[int, int, str]]:
     return found
 
 
-def head(atoms: Sequence[Atom], lang: Language) -> Heading:
+def head(atoms: Sequence[Atom], said: Said, lang: Language) -> Heading:
     """Read the cues of one turn in one pass."""
     cues: list[Cue] = []
     asks = question = changes = stalls = False
     topics, ask, questions = lang.topics, lang.lists["asks"], lang.lists["questions"]
     change, stall = lang.lists["topic_changes"], lang.lists["stalls"]
     until = 0
-    for at, atom in enumerate(atoms):
+    for at in said.places(lang.heads, lang.pairs):
+        atom = atoms[at]
         text = atom.text
         if at >= until and (text in topics or text.endswith("'s")):
             hit = match(atoms, at, topics)
@@ -125,7 +172,7 @@ def head(atoms: Sequence[Atom], lang: Language) -> Heading:
         if text in stall and not stalls:
             stalls = match(atoms, at, stall) is not None
     if len(atoms) <= SHORT and (asks or question or cues or len(atoms) <= ELLIPSIS):
-        cues = _short_cues(atoms, lang, cues)
+        cues = _short_cues(atoms, said, lang, cues)
     if cues and len(atoms) <= ELLIPSIS and not question:
         asks = True  # "and the expiry", "city and zip"
     if len({cue.topic for cue in cues}) > 1 and len(atoms) <= SHORT:
@@ -138,11 +185,11 @@ def _contracted(atoms: Sequence[Atom], first: int, last: int) -> bool:
     return last > first + 1 and atoms[last - 1].text.endswith("'s")
 
 
-def _short_cues(atoms: Sequence[Atom], lang: Language, cues: list[Cue]) -> list[Cue]:
+def _short_cues(atoms: Sequence[Atom], said: Said, lang: Language, cues: list[Cue]) -> list[Cue]:
     """Return the cues of a short question with those that only a short question holds."""
     taken = {at for cue in cues for at in range(cue.first, cue.last)}
     found = list(cues)
-    for first, last, topic in tagged(atoms, lang.short_topics):
+    for first, last, topic in tagged(atoms, lang.short_topics, said):
         before = [atom.text for atom in atoms[max(0, first - 2) : first]]
         if not taken.intersection(range(first, last)) and not OBJECTS.intersection(before):
             found.append(Cue(first, last, topic))
@@ -159,6 +206,8 @@ class Dialogue:
 
     def expire(self, turn: int) -> None:
         """Forget what is too old to be answered in `turn`."""
+        if not self.open:
+            return
         self.open = [
             item
             for item in self.open
@@ -167,6 +216,8 @@ class Dialogue:
 
     def imply(self, turn: int, speaker: str) -> None:
         """Expect the rest of a card once its number was given whole."""
+        if not self.open:
+            return
         heard = sum(item.answered for item in self.open if item.topic == "CARD_NUMBER")
         if heard < CARD_LENGTH:
             return

@@ -19,7 +19,11 @@ MAX_DOMAIN = 26
 VERSIONS = frozenset({"version", "firmware", "release", "build", "update"})
 MARK_REACH = 4  # words between an "underscore" and ordinary words of the same address
 MAX_OCTET = 6  # words of one number of an IP address
+LONG = 9  # digits in a web address that are no date
 DOTS = ("dot", "period", "point")
+
+
+_DIGITS = re.compile(r"\d+")
 
 
 def label_internet(scene: Scene, lang: Language) -> None:
@@ -35,6 +39,7 @@ def label_internet(scene: Scene, lang: Language) -> None:
                       "a name with an at sign in one word")  # fmt: skip
         elif atom.kind == URL:
             _url(scene, at, at + 1, lang)
+            _number_in_url(scene, at)
         elif atom.kind == IP:
             scene.add(at, at + 1, "IP_ADDRESS", 0.9, "internet", "ip.written", "an IP address")
     _spoken_ip(scene, lang)
@@ -45,6 +50,8 @@ def _spoken(scene: Scene, lang: Language) -> None:
     atoms = scene.atoms
     n = len(atoms)
     until = 0
+    if scene.lacks(DOTS) and scene.lacks(lang.words["hosts"]):
+        return
     for at in range(n):
         if at < until or atoms[at].kind != WORD:
             continue
@@ -223,6 +230,15 @@ def _url(scene: Scene, first: int, last: int, lang: Language) -> None:
     scene.add(first, last, "URL", score, "internet", rule, reason)
 
 
+def _number_in_url(scene: Scene, at: int) -> None:
+    """Find a web address that carries a long number, whatever is done with web addresses."""
+    digits = max(map(len, _DIGITS.findall(scene.atoms[at].text)), default=0)
+    if digits >= LONG:
+        label = "CARD_NUMBER" if 13 <= digits <= 19 else "ACCOUNT_NUMBER"
+        scene.add(at, at + 1, label, 0.75, "internet", "url.number",
+                  "a web address with a long number in it")  # fmt: skip
+
+
 def follow(scenes: Sequence[Scene], lang: Language) -> None:
     """Find parts of an e-mail address again where they are read back: "jo dot smith, same host"."""
     parts: set[str] = set()
@@ -256,6 +272,8 @@ def _part(atom: Atom, parts: set[str], lang: Language) -> bool:
 
 def _spoken_ip(scene: Scene, lang: Language) -> None:
     """Find four small numbers with a dot between each; a zero alone is no run."""
+    if scene.lacks(DOTS):
+        return
     atoms = scene.atoms
     ends = [at for at, atom in enumerate(atoms) if atom.text in DOTS]
     for one, two, three in zip(ends, ends[1:], ends[2:], strict=False):

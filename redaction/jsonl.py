@@ -10,15 +10,12 @@ import json
 from collections.abc import Iterable
 from typing import Any, TextIO
 
-from redaction.records import Finding, Turn, Word
+from redaction.beside import SPOKEN, fields_of, redact_all
 from redaction.redactor import Redactor
-from redaction.rendering import replace
-from redaction.tokens import tokenize
+from redaction.spans import trim
 
+__all__ = ["redact_lines", "redact_record", "redact_texts", "trim"]
 OK, BAD_INPUT = 0, 3
-_LEFT = "\"'“‘«*_"
-_RIGHT = ".,;:!?\"'”’»*_…"
-_PAIRS = {"(": ")", "[": "]", "{": "}"}
 
 
 def redact_lines(lines: Iterable[str], out: TextIO, err: TextIO, redactor: Redactor) -> int:
@@ -71,13 +68,24 @@ def redact_record(record: Any, redactor: Redactor) -> dict[str, Any]:
         if not isinstance(record["turns"], list):
             raise ValueError("has turns that are no list")
         items = [_turn(turn, index) for index, turn in enumerate(record["turns"])]
-    texts, spans = redact_texts(items, redactor)
     if "text" in record:
-        for span in spans:
+        beside, around = [fields_of(record)], {}
+    else:
+        beside, around = [fields_of(turn) for turn in record["turns"]], fields_of(record)
+    found = redact_all(items, beside, around, redactor)
+    if "text" in record:
+        for span in found.spans:
             del span["turn"]
-        return {**record, "text": texts[0], "spans": spans}
-    turns = [{**turn, "text": text} for turn, text in zip(record["turns"], texts, strict=True)]
-    return {**record, "turns": turns, "spans": spans}
+        return {**_spoken(record), **found.beside[0], "text": found.texts[0], "spans": found.spans}
+    turns = [
+        {**_spoken(turn), **fields, "text": text}
+        for turn, fields, text in zip(record["turns"], found.beside, found.texts, strict=True)
+    ]
+    return {**_spoken(record), **found.around, "turns": turns, "spans": found.spans}
+
+
+def _spoken(record: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in record.items() if key in SPOKEN}
 
 
 def redact_texts(
@@ -89,68 +97,8 @@ def redact_texts(
         The texts with placeholders, and the spans: turn, start, end (code points of the input,
         end exclusive), label, score, detector, rule.
     """
-    tokens = [tokenize(text) for _, text in items]
-    turns = tuple(
-        Turn(speaker, tuple(Word(word, None, None) for word, _, _ in found))
-        for (speaker, _), found in zip(items, tokens, strict=True)
-    )
-    findings = redactor.find(turns)
-    rendered = replace(turns, findings, redactor.policy)
-    names = _placeholders(rendered, findings)
-    texts, spans = [], []
-    for index, (_, text) in enumerate(items):
-        parts, position = [], 0
-        for finding, name in zip(findings, names, strict=True):
-            if finding.turn != index:
-                continue
-            start = tokens[index][finding.first][1]
-            end = tokens[index][finding.last - 1][2]
-            start, end = trim(text, start, end, possessive=finding.label == "PERSON")
-            spans.append(
-                {
-                    "turn": index, "start": start, "end": end, "label": finding.label,
-                    "score": finding.score, "detector": finding.detector, "rule": finding.rule,
-                }
-            )  # fmt: skip
-            parts += [text[position:start], name]
-            position = end
-        parts.append(text[position:])
-        texts.append("".join(parts))
-    return texts, spans
-
-
-def trim(text: str, start: int, end: int, *, possessive: bool = True) -> tuple[int, int]:
-    """Return a span without the punctuation around it; never an empty one."""
-    a, b = start, end
-    while a < b - 1 and (
-        text[a] in _LEFT or (text[a] in _PAIRS and _PAIRS[text[a]] not in text[a:b])
-    ):
-        a += 1
-    while b > a + 1:
-        if text[b - 1] in _RIGHT or (
-            text[b - 1] in ")]}"
-            and not any(
-                left in text[a : b - 1] for left, right in _PAIRS.items() if right == text[b - 1]
-            )
-        ):
-            b -= 1
-        elif possessive and text[b - 2 : b] in ("'s", "’s") and b - 2 > a:
-            b -= 2
-        else:
-            break
-    return a, b
-
-
-def _placeholders(
-    rendered: tuple[tuple[Word, ...], ...], findings: tuple[Finding, ...]
-) -> list[str]:
-    names, shift, turn = [], 0, -1
-    for finding in findings:
-        if finding.turn != turn:
-            turn, shift = finding.turn, 0
-        names.append(rendered[turn][finding.first - shift].text)
-        shift += finding.last - finding.first - 1
-    return names
+    found = redact_all(items, [{} for _ in items], {}, redactor)
+    return found.texts, found.spans
 
 
 def _text(value: Any, where: str) -> str:

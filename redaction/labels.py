@@ -11,3 +11,8 @@ LABELS: tuple[str, ...] = (
 
 # topic of a number that is no personal data: order, tracking, booking and ticket references
 REFERENCE = "REFERENCE"
+
+# labels that go even from identifiers which an operator files a call under
+NEVER_AN_IDENTIFIER = frozenset(
+    {"CARD_NUMBER", "CARD_CVV", "CARD_EXPIRY", "SSN", "IBAN", "PIN", "PASSWORD"}
+)

@@ -12,6 +12,10 @@ from typing import Any
 
 import yaml
 
+from redaction.tokens import Vocabulary
+
+SURE = ("units", "teens", "tens", "scales", "repeats")
+NUMBERS = ("units", "teens", "tens", "scales", "repeats", "weak", "homophones")
 _GROUP = re.compile(r"\(([^()]*)\)")
 _HERE = Path(__file__).parent / "languages"
 
@@ -34,6 +38,7 @@ class Phrases(dict[str, Tagged]):
         self.pairs: dict[tuple[str, str], Tagged] = {
             key: tuple(tagged) for key, tagged in pairs.items()
         }
+        self.singles, self.couples = frozenset(self.single), frozenset(self.pairs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,11 @@ class Language:
     topics: Phrases  # phrases that open a topic, tagged with its label
     short_topics: Phrases  # ... in a short turn that asks
     near: Mapping[str, str]  # word right before a number -> its topic
+    vocabulary: Vocabulary  # for reading words into atoms
+    heads: frozenset[str]  # words that are a phrase which opens or closes a question
+    pairs: frozenset[tuple[str, str]]  # first two words of longer ones
+    sure: frozenset[str]  # words without one of which a turn without digits holds no number
+    counts: frozenset[str]  # words that may begin a number or a spelled letter
 
     def has(self, name: str, word: str) -> bool:
         return word in self.words[name]
@@ -152,6 +162,7 @@ def load_language(code: str) -> Language:
         "asks": raw["asks"],
         "topic_changes": raw["topic_changes"],
         "stalls": raw["stalls"],
+        "endings": raw["endings"],
         "name_leads": names["leads"],
         "name_strong_leads": names["strong_leads"],
         "name_medium_leads": names["medium_leads"],
@@ -160,6 +171,10 @@ def load_language(code: str) -> Language:
         "closings": names["closings"],
         "agent_openings": names["agent_openings"],
     }
+    words = {name: frozenset(text.split()) for name, text in spaced.items()}
+    lists = {name: phrases([(text, name)]) for name, text in listed.items()}
+    topics = phrases((text, label) for label, text in raw["topics"].items())
+    steering = [topics, *(lists[n] for n in ("asks", "questions", "topic_changes", "stalls"))]
     return Language(
         code=raw["language"],
         units=numbers["units"],
@@ -170,9 +185,26 @@ def load_language(code: str) -> Language:
         weak=numbers["weak"],
         homophones=numbers["homophones"],
         ordinals=numbers["ordinals"],
-        words={name: frozenset(text.split()) for name, text in spaced.items()},
-        lists={name: phrases([(text, name)]) for name, text in listed.items()},
-        topics=phrases((text, label) for label, text in raw["topics"].items()),
+        words=words,
+        lists=lists,
+        topics=topics,
         short_topics=phrases((text, label) for label, text in raw["short_topics"].items()),
         near={word: label for label, text in raw["near"].items() for word in text.split()},
+        vocabulary=Vocabulary(words["common"] | words["leads"], _any_of(numbers)),
+        heads=frozenset(word for table in steering for word in table.single),
+        pairs=frozenset(pair for table in steering for pair in table.pairs),
+        sure=frozenset(word for kind in SURE for word in numbers[kind]).union(
+            words["nato"], words["letter_sounds"], words["letter_case"]
+        ),
+        counts=frozenset(word for kind in NUMBERS for word in numbers[kind]).union(
+            words["nato"], words["letter_sounds"], words["letter_case"]
+        ),
     )
+
+
+def _any_of(numbers: Mapping[str, Mapping[str, str]]) -> re.Pattern[str]:
+    """Return a pattern for any number word of three letters or more, the longest first."""
+    kinds = ("teens", "tens", "units", "repeats", "scales")
+    words = {word for kind in kinds for word in numbers[kind] if len(word) > 2}
+    words -= {f"{word}s" for word in words}  # "fours" is no beginning of "fourseven"
+    return re.compile("|".join(sorted(map(re.escape, words), key=lambda word: (-len(word), word))))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from redaction.dialogue import find_all, match
 from redaction.language import Language
@@ -23,10 +24,17 @@ _PARTS = re.compile(r"[a-z]+")
 EARLY = 4  # "this is" leads into a name near the beginning of a turn only
 IS = frozenset({"i'm", "im", "it's", "its", "is", "she's", "he's", "you're", "they're", "under"})
 OPENERS = frozenset({"how", "can", "may", "will", "thank", "do", "the", "this", "yes", "what"})
+LINKED = frozenset({("i", "am"), ("i", "is"), ("this", "am"), ("this", "is")})
 SUBJECTS = frozenset({"i", "we", "you", "he", "she", "they", "it", "have", "be", "the"})
 GREETING = frozenset({"hi", "hello", "thanks", "you", "hey", "okay", "mr", "mrs", "ms", "miss"})
 PARTICLES = frozenset({"de", "la", "van", "von", "der", "den", "bin", "al", "el", "da", "di", "du",
                        "o", "mc", "mac", "st", "del", "dos", "ter", "le", "y"})  # fmt: skip
+
+
+@lru_cache(maxsize=8)
+def _slots(titles: frozenset[str]) -> frozenset[str]:
+    """Return the words in front of a name."""
+    return titles | IS | {"name", "surname"}
 
 
 def _ordinary(text: str, lang: Language) -> bool:
@@ -104,7 +112,7 @@ def label_names(scene: Scene, lang: Language, listed: bool) -> None:
     """
     atoms = scene.atoms
     n = len(atoms)
-    for first, end in find_all(atoms, lang.lists["name_leads"]):
+    for first, end in find_all(atoms, lang.lists["name_leads"], scene.said):
         hit = match(atoms, first, lang.lists["name_strong_leads"])
         strong = hit is not None and hit[0] >= end
         thing = first and not atoms[first - 1].stop and atoms[first - 1].text
@@ -154,7 +162,8 @@ def label_names(scene: Scene, lang: Language, listed: bool) -> None:
                 "name.lead",
                 "a name behind words that lead into one",
             )
-    for at, atom in enumerate(atoms):
+    for at in scene.said.places(_slots(lang.words["titles"]), LINKED):
+        atom = atoms[at]
         if atom.kind != WORD:
             continue
         if (
@@ -190,17 +199,17 @@ def label_names(scene: Scene, lang: Language, listed: bool) -> None:
             stop = _extent(atoms, at + 2, lang, False)
             if stop > at + 2 and _listed(atoms, at + 2, lang):
                 _add(scene, at + 2, stop, 0.7, "name.is", "a known name behind 'is'")
-    for _first, end in find_all(atoms, lang.lists["greetings"]):
+    for _first, end in find_all(atoms, lang.lists["greetings"], scene.said):
         stop = _extent(atoms, end, lang, False)
         if stop > end and _listed(atoms, end, lang):
             _add(scene, end, stop, 0.65, "name.greeted", "a known name behind a greeting")
-    for at in range(n - 2):  # "hutchens with an e"
+    for at in () if scene.lacks(("with",)) else range(n - 2):  # "hutchens with an e"
         how = [atom.text for atom in atoms[at + 1 : at + 4]]
         if how[0] == "with" and how[1] in ("a", "an", "double", "two") and len(how[-1]) == 1:
             stop = _extent(atoms, at, lang, True)
             if stop == at + 1:
                 _add(scene, at, stop, 0.7, "name.letter", "a word whose letters are named")
-    for first, _ in find_all(atoms, lang.lists["closings"]):
+    for first, _ in find_all(atoms, lang.lists["closings"], scene.said):
         back = first
         while (
             back > 0
@@ -290,13 +299,15 @@ def _convincing(atoms: Sequence[Atom], first: int, last: int, lang: Language) ->
 def _from_lists(scene: Scene, lang: Language) -> None:
     atoms = scene.atoms
     at = 0
+    if scene.lacks(lang.words["given"]) and scene.lacks(lang.words["word_names"]):
+        return
     while at < len(atoms):
         if (
             atoms[at].kind == WORD
+            and (lang.has("given", atoms[at].text) or lang.has("word_names", atoms[at].text))
             and not (scene.run_before(at) and lang.has("units_after", atoms[at].text))
             and not (at and atoms[at - 1].text in ("the", "a", "an"))  # "the john deere"
             and _listed(atoms, at, lang)
-            and (lang.has("given", atoms[at].text) or lang.has("word_names", atoms[at].text))
         ):
             stop = _extent(atoms, at, lang, False)
             while stop > at + 1 and not (_listed(atoms, stop - 1, lang) or atoms[stop - 1].capital
@@ -376,7 +387,8 @@ def follow(scenes: Sequence[Scene], lang: Language) -> None:
     if not known and not wordlike:
         return
     for scene in scenes:
-        for at, atom in enumerate(scene.atoms):
+        silent = scene.lacks(known) and scene.lacks(wordlike)
+        for at, atom in enumerate(() if silent else scene.atoms):
             text = atom.text.removesuffix("'s")
             before = scene.atoms[at - 1].text if at else ""
             if before == "you" and (at < 2 or scene.atoms[at - 2].text != "thank"):

@@ -122,12 +122,16 @@ def scan(atoms: Sequence[Atom], lang: Language, barred: frozenset[int] = frozens
         lang: the language pack.
         barred: atoms that are spoken for: words of a cue ("the three digits"), written dates.
     """
-    elements = _elements(atoms, lang, barred)
     runs: list[Run] = []
+    if not _may_hold(atoms, lang):
+        return runs
+    elements = _elements(atoms, lang, barred)
     group: list[_Element] = []
     length = 0
     for element in elements:
         full = length >= WHOLE and atoms[element.first - 1].comma
+        if full and length == WHOLE and len(element.text) == 1:  # "4, 1, 1, ... 1": the last digit
+            full = not all(atoms[one.last - 1].comma for one in group)
         if group and not full and _joined(atoms, group[-1].last, element, lang):
             group.append(element)
             length += len(element.text)
@@ -139,11 +143,31 @@ def scan(atoms: Sequence[Atom], lang: Language, barred: frozenset[int] = frozens
     return runs
 
 
+def _may_hold(atoms: Sequence[Atom], lang: Language) -> bool:
+    """Whether a run can stand in a turn at all: a cheap test for ordinary talk."""
+    sure, weak = lang.sure, lang.words["weak_letters"]
+    letter = False
+    for atom in atoms:
+        text = atom.text
+        if text in sure or atom.kind == DIGITS or atom.glued:
+            return True
+        if letter and text in lang.lists["as_in"]:
+            return True
+        letter = len(text) == 1
+        if letter and text not in weak:
+            return True
+    return False
+
+
 def _elements(atoms: Sequence[Atom], lang: Language, barred: frozenset[int]) -> list[_Element]:
     found: list[_Element] = []
     at, n = 0, len(atoms)
+    counts = lang.counts
+    longest = MAX_CODE if any(atom.kind == DIGITS for atom in atoms) else 1
     while at < n:
-        if at in barred or _pronoun(atoms, at, lang):
+        atom = atoms[at]
+        plain = atom.text not in counts and atom.kind == WORD and len(atom.text) > longest
+        if plain or at in barred or _pronoun(atoms, at, lang):
             at += 1
             continue
         if atoms[at].text == "o" and _spelled(atoms, at, lang):

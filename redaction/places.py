@@ -52,7 +52,7 @@ def label_places(scene: Scene, lang: Language, asked: bool) -> None:
     """
     atoms = scene.atoms
     until = 0
-    for at, atom in enumerate(atoms):
+    for at, atom in enumerate(() if scene.lacks(lang.words["street_types"]) else atoms):
         if at < until or atom.kind != WORD or not lang.has("street_types", atom.text):
             continue
         first = _house(scene, at, lang, asked)
@@ -199,7 +199,7 @@ def _tail(scene: Scene, at: int, lang: Language) -> int:
 def _fields(scene: Scene, lang: Language) -> None:
     """Find what follows "the city is" or "in the state of"."""
     atoms = scene.atoms
-    for _, end in find_all(atoms, lang.lists["place_fields"]):
+    for _, end in find_all(atoms, lang.lists["place_fields"], scene.said):
         last = end
         state = match(atoms, end, lang.lists["states"]) if end < len(atoms) else None
         if state is not None:

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import yaml
 
 from redaction.labels import LABELS
+from redaction.patterns import check_pattern
 from redaction.recognizers import Plugged, read_plugged
 
 Action = Literal["placeholder", "last_four", "keep"]
@@ -26,12 +27,6 @@ PROFILES = ("precise", "balanced", "paranoid")
 LAST_FOUR_ALLOWED = frozenset(
     {"CARD_NUMBER", "SSN", "PHONE", "ACCOUNT_NUMBER", "IBAN", "TAX_ID", "MEDICAL_ID", "CUSTOM"}
 )
-MAX_PATTERN = 200  # characters; an identifier format needs far less
-# a repeated group that itself repeats, or alternation under a repeat: exponential in a backtracker
-_CATASTROPHIC = re.compile(r"\([^()]*[+*}][^()]*\)\s*[+*{]|\([^()]*\|[^()]*\)\s*[+*{]")
-_UNBOUNDED = re.compile(r"(?<!\\)(?:[+*]|\{\d*,\})")
-_NESTED = re.compile(r"\)\s*[+*{]")
-_BACKREFERENCE = re.compile(r"\\[1-9]|\(\?P=|\(\?[^:]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,35 +68,6 @@ class Policy:
 
     def on(self, rule: str) -> bool:
         return rule not in self.rules_off
-
-
-def check_pattern(pattern: str) -> None:
-    """Refuse a pattern that may run for ever.
-
-    Allowed is what an identifier format needs: classes, bounded repeats, at most one unbounded
-    repeat, groups that do not repeat.
-
-    Raises:
-        ValueError: the pattern is too long, does not compile, or could backtrack for ever.
-    """
-    if len(pattern) > MAX_PATTERN:
-        raise ValueError(f"pattern longer than {MAX_PATTERN} characters: shorten it")
-    try:
-        compiled = re.compile(pattern)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise ValueError(f"pattern does not compile: {error}") from None
-    if compiled.match(""):
-        raise ValueError("pattern matches the empty text: make one part required")
-    bare = re.sub(r"\[(?:\\.|[^\]\\])*\]|\\[^1-9]", "x", pattern)
-    if _CATASTROPHIC.search(bare) or _NESTED.search(bare) or _BACKREFERENCE.search(bare):
-        raise ValueError(
-            "pattern repeats a group, refers back or looks around: it could run for ever; "
-            "write the repeats out, for example [A-Z]{2}[0-9]{6}"
-        )
-    if len(_UNBOUNDED.findall(bare)) > 1:
-        raise ValueError("pattern has more than one unbounded repeat: use {min,max}")
-    if any(int(bound) > 100 for bound in re.findall(r"\{\d*,?(\d+)\}", bare)):
-        raise ValueError("pattern repeats more than 100 times: use a smaller bound")
 
 
 _KEYS = {

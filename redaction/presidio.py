@@ -16,6 +16,7 @@ from redaction.labels import LABELS
 from redaction.policy import Policy, load_policy
 from redaction.records import Turn, Word
 from redaction.redactor import Redactor
+from redaction.spans import trim
 from redaction.tokens import tokenize
 
 NAME = "SpokenRecognizer"
@@ -48,8 +49,6 @@ class SpokenRecognizer(EntityRecognizer):
 
     def analyze(self, text: str, entities: list[str], nlp_artifacts: Any = None) -> list[Any]:
         """Return a `RecognizerResult` for every finding of a wanted entity."""
-        from redaction.jsonl import trim
-
         tokens = tokenize(text)
         turn = Turn("", tuple(Word(word, None, None) for word, _, _ in tokens))
         results = []

@@ -14,8 +14,8 @@ from redaction.language import Language
 from redaction.numbers import scan
 from redaction.policy import Policy
 from redaction.records import Finding, Mark, Turn, Word
-from redaction.rendering import last_four
 from redaction.tokens import ORDINAL, atoms_of
+from redaction.values import last_four
 from redaction.widen import NUMBER_LABELS, SOUND_ALIKE
 
 # Read as their letters and digits alone; words around these are hesitation.
@@ -48,14 +48,11 @@ def marks(
     """
     named = asked | {finding.label for finding in findings}
     doubts = bool(NEVER_HASHED & named), "CARD_NUMBER" in named
-    return tuple(
-        _mark(turns[f.turn].words[f.first : f.last], f, policy, language, key, *doubts)
-        for f in findings
-    )
+    return tuple(_mark(turns[f.turn].words, f, policy, language, key, *doubts) for f in findings)
 
 
 def _mark(
-    words: Sequence[Word],
+    said: Sequence[Word],
     finding: Finding,
     policy: Policy,
     language: Language,
@@ -65,10 +62,11 @@ def _mark(
 ) -> Mark:
     label = finding.label
     action = policy.action(label)
-    done = "last_four" if action == "last_four" and last_four(words) else "placeholder"
+    shown = action == "last_four" and last_four(said, finding.first, finding.last, language)
+    done = "last_four" if shown else "placeholder"
     if label in NEVER_HASHED:
         return Mark(done)
-    value = reading(words, label, language)
+    value = reading(said[finding.first : finding.last], label, language)
     digits = sum(char.isdigit() for char in value)
     mark = Mark(done, digits or None)
     short = secretive and value.isdigit() and digits <= SHORT

@@ -27,6 +27,9 @@ class Turn:
     speaker: str
     words: tuple[Word, ...]
     channel: int = 0  # audio channel the words were heard on
+    # the same speech in the engine's other forms (lexical, written, alternates): never shown, but
+    # what is found in one is gone from all
+    forms: tuple[tuple[Word, ...], ...] = ()
 
     @property
     def text(self) -> str:

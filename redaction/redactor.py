@@ -11,13 +11,14 @@ import json
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from redaction import answers, classify, dates, internet, names, places
-from redaction.dialogue import Dialogue, find_all, head
+from redaction.dialogue import Dialogue, find_all, head, said_in
+from redaction.forms import find_forms
 from redaction.guessed import guess
 from redaction.language import load_language
 from redaction.model import file_sha256, load_names
@@ -98,12 +99,17 @@ class Redactor:
 
         Returns:
             Findings sorted by (turn, first), not overlapping. `start` and `end` come from the
-            words' times where all of them are known.
+            words' times where all of them are known. Where turns have other forms, what was
+            found in any of them is among the findings.
         """
         return self.look(turns).findings
 
     def look(self, turns: Sequence[Turn]) -> Look:
         """Find personal data, and say what was recognised and is kept; see `find`."""
+        if any(turn.forms for turn in turns):
+            found = find_forms(self.find, turns)[0]
+            shown = [replace(turn, forms=()) for turn in turns]
+            return Look(found, apart(self.look(shown).suppressed, found))
         scenes = self._scenes(turns)
         left = self._listen(scenes)
         join_pieces(scenes, left, self.policy, self._lang)
@@ -131,20 +137,21 @@ class Redactor:
         guessed = ""
         scenes = []
         for index, turn in enumerate(turns):
-            atoms = atoms_of(turn.words, seen)
+            atoms = atoms_of(turn.words, seen, self._lang.vocabulary)
             name = turn.speaker.casefold()
             agent = name.startswith(AGENTS)
             if not agent and not name.startswith(CUSTOMERS):
                 if not guessed and index < 6 and find_all(atoms, opening):
                     guessed = turn.speaker
                 agent = bool(guessed) and turn.speaker == guessed
-            heading = head(atoms, self._lang)
+            said = said_in(atoms)
+            heading = head(atoms, said, self._lang)
             barred = {i for cue in heading.cues for i in range(cue.first, cue.last)}
             barred.update(
                 i for date in dates.written_dates(atoms) for i in range(date.first, date.last)
             )
             runs = scan(atoms, self._lang, frozenset(barred))
-            scenes.append(Scene(index, turn.speaker, agent, atoms, runs, heading))
+            scenes.append(Scene(index, turn.speaker, agent, atoms, runs, heading, said))
         return scenes
 
     def _listen(self, scenes: Sequence[Scene]) -> list[tuple[Scene, Any]]:
@@ -159,7 +166,7 @@ class Redactor:
             scene.asked = index > 0 and scenes[index - 1].heading.asks
             following = [
                 cue.topic
-                for later in scenes[index + 1 : index + 1 + LOOK_AHEAD]
+                for later in scenes[index + 1 : index + 1 + (LOOK_AHEAD if scene.runs else 0)]
                 for cue in later.heading.cues
             ]
             internet.label_internet(scene, lang)
@@ -184,12 +191,15 @@ class Redactor:
                 places.town_piece(scene, lang)
             if any(span.label == "ADDRESS" for span in scene.spans):
                 scene.answered("ADDRESS", 8)
-            found = dates.find_dates(scene.atoms, scene.runs, lang)
+            found = []
+            if scene.runs or not scene.lacks(lang.words["months"]):
+                found = dates.find_dates(scene.atoms, scene.runs, lang)
             found += dates.written_dates(scene.atoms)
-            left += [
-                (scene, run)
-                for run in classify.label_runs(scene, found, policy, lang, following, kept)
-            ]
+            if scene.runs or found:
+                left += [
+                    (scene, run)
+                    for run in classify.label_runs(scene, found, policy, lang, following, kept)
+                ]
             places.grow(scene, lang)
             dates.answer_date(scene, lang)
             answers.label_secrets(scene, lang, policy.on("secret.unparsed"))
@@ -298,6 +308,8 @@ class Redactor:
         return own
 
     def _merge(self, scene: Scene, turn: Turn, own: set[str]) -> list[Finding]:
+        if not scene.spans:
+            return []
         spans = []
         for span in scene.spans:
             if why := self._why_kept(scene, span, own):

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from redaction.language import load_language
 from redaction.policy import Policy
 from redaction.records import Finding, Turn, Word
 from redaction.tokens import normalise
+from redaction.values import last_four
 
 
 def replace(
@@ -49,12 +51,6 @@ def replace(
     return tuple(rendered)
 
 
-def last_four(words: Sequence[Word]) -> str:
-    """Return the digits that the action `last_four` leaves; none of a short or spoken number."""
-    digits = "".join(c for word in words for c in normalise(word.text) if c.isdigit())
-    return digits[-4:] if len(digits) > 8 else ""  # four of fewer would give away half of it
-
-
 def _placeholder(
     turn: Turn, finding: Finding, people: Mapping[tuple[int, int], int], policy: Policy | None
 ) -> Word:
@@ -63,8 +59,8 @@ def _placeholder(
     if finding.label == "PERSON":
         name = f"PERSON_{people[finding.turn, finding.first]}"
     elif policy is not None and policy.action(finding.label) == "last_four":
-        kept = last_four(words)
-        name = f"{finding.label}_{kept}" if kept else name
+        shown = last_four(turn.words, finding.first, finding.last, load_language(policy.language))
+        name = f"{finding.label}_{shown}" if shown else name
     starts = [word.start for word in words if word.start is not None]
     ends = [word.end for word in words if word.end is not None]
     confident = [word.confidence for word in words if word.confidence is not None]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from redaction.dialogue import Heading, Open
+from redaction.dialogue import Heading, Open, Said
 from redaction.labels import REFERENCE
 from redaction.numbers import Run
 from redaction.tokens import Atom
@@ -36,6 +37,7 @@ class Scene:
     atoms: list[Atom]
     runs: list[Run]
     heading: Heading
+    said: Said  # for a cheap test first
     spans: list[Span] = field(default_factory=list)
     open: list[Open] = field(default_factory=list)  # questions open when the turn begins
     asked: bool = False  # the turn before asks for something
@@ -65,6 +67,10 @@ class Scene:
         """Note an order, ticket or booking reference that the policy keeps."""
         self.keep(run.first, run.last, REFERENCE, score, "numbers", f"reference.{rule}",
                   "an order, ticket or booking reference, kept by policy")  # fmt: skip
+
+    def lacks(self, words: Collection[str]) -> bool:
+        """Whether none of these words is said in the turn."""
+        return self.said.texts.isdisjoint(words)
 
     def run_at(self, first: int) -> Run | None:
         """Return the run that begins at an atom."""
@@ -97,5 +103,7 @@ class Scene:
 
     def waiting(self, *topics: str) -> Open | None:
         """Return the newest question about one of these topics that somebody asked."""
+        if not self.open:
+            return None
         found = [item for item in self.open if item.topic in topics]
         return max(found, key=lambda item: (item.asked, item.turn), default=None)

@@ -25,9 +25,11 @@ TURNS = [
 
 def test_analyse_redacts_before_it_reads() -> None:
     """Turns come in raw, a note with flags and route comes out, and the number is nowhere."""
-    line = json.dumps({"id": "a", "turns": TURNS, "metadata": {"started_at": "2026-11-23"}})
+    metadata = {"started_at": "2026-11-23", "note": "card 4532 9910 8876 4242"}
+    line = json.dumps({"id": "a", "turns": TURNS, "metadata": metadata})
     done = run("analyse", stdin=line)
     assert done.returncode == 0, done.stderr
+    assert "4532" not in done.stdout
     answer = json.loads(done.stdout)
     assert answer["id"] == "a"
     assert {"cancellation", "callback_promised"} <= {f["category"] for f in answer["escalations"]}

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 from redaction import Redactor
 from redaction.jsonl import redact_record
-
-NEVER_AN_IDENTIFIER = frozenset(
-    {"CARD_NUMBER", "CARD_CVV", "CARD_EXPIRY", "SSN", "IBAN", "PIN", "PASSWORD"}
-)
+from redaction.labels import NEVER_AN_IDENTIFIER
 
 
 class Scrubber:

@@ -1,6 +1,6 @@
 """Every figure of docs/figures.md that needs a clock or a memory gauge.
 
-    python tests/bench/run.py [stages] [memory] [decode] [log] [--json FILE]
+    python tests/bench/run.py [stages] [memory] [decode] [log] [finding] [--json FILE]
 
 Timings on a shared machine are noisy: read the ratios. Each run prints its machine and date.
 """
@@ -23,11 +23,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from finding import finding
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "samples"
 RATE = 16_000
-SUITES = ("stages", "memory", "decode", "log")
+SUITES = ("stages", "memory", "decode", "log", "finding")
 
 
 def main() -> None:
@@ -165,7 +166,9 @@ def log() -> dict[str, Any]:
     return found
 
 
-SUITE_OF = {"stages": stages, "memory": memory, "decode": decode, "log": log}
+SUITE_OF = {
+    "stages": stages, "memory": memory, "decode": decode, "log": log, "finding": finding,
+}  # fmt: skip
 
 
 def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

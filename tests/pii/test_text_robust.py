@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from redaction import Redactor, Turn, Word, load_policy, replace
-from redaction.jsonl import redact_texts
+from redaction.jsonl import redact_record, redact_texts
 from redaction.tokens import normalise, tokenize, turns_of
 
 REDACTOR = Redactor(load_policy("balanced"))
@@ -181,3 +181,21 @@ def test_cost_is_linear(one_turn: bool) -> None:
 def test_normalise_reads_through_marks() -> None:
     """Zero-width marks vanish, full-width and other scripts' digits become ASCII."""
     assert normalise("4\u200b1\u202e２٣") == "4123"
+
+
+def test_lines_with_all_their_fields_cost_linearly() -> None:
+    """The same for JSON lines whose turns have another form, a word list and the whole call."""
+    draw = random.Random(8)
+    said = [draw.choice(TALK) for _ in range(20)]
+
+    def cost(times: int) -> int:
+        turns = [
+            {"speaker": "customer", "text": text, "written": text.title(),
+             "words": [{"word": word} for word in text.split()]}
+            for text in said * times
+        ]  # fmt: skip
+        record = {"id": 1, "turns": turns, "transcript": " ".join(said * times)}
+        return steps(lambda: redact_record(record, REDACTOR))
+
+    cost(1)
+    assert cost(8) <= 10 * cost(1)

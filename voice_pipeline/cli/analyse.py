@@ -12,10 +12,12 @@ from redaction.jsonl import redact_texts
 from voice_pipeline.config import Part, load_settings
 from voice_pipeline.domain import RedactedTranscript, RedactedTurn, Word
 from voice_pipeline.errors import BadInput
+from voice_pipeline.intake import KNOWN_METADATA
 from voice_pipeline.kit import build_analyst
 from voice_pipeline.note import note_json
 from voice_pipeline.policy.load import load_pack
 from voice_pipeline.redactors import build_redactor
+from voice_pipeline.scrub import Scrubber
 from voice_pipeline.stages.review import note_for
 
 SPEAKERS = {"agent": "agent", "customer": "customer", "caller": "customer", "client": "customer"}
@@ -80,7 +82,10 @@ def _read(record: Any, redactor: Any) -> tuple[RedactedTranscript, dict[str, str
     transcript = RedactedTranscript(
         call=str(record["id"]), language="en", turns=redacted, duration=max(ends, default=0.0)
     )
-    return transcript, {str(key): str(value) for key, value in metadata.items()}
+    scrub = Scrubber(redactor)
+    return transcript, {
+        str(key): scrub(str(value), key in KNOWN_METADATA) for key, value in metadata.items()
+    }
 
 
 def _turn(number: int, turn: dict[str, Any], text: str) -> RedactedTurn:
