@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import wave
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from redaction.audio import HIGH_TONES, LOW_TONES, check, key_tones, mute
+from redaction.audio import LONGEST_FADE, check, mute
 from redaction.records import Window
 
 RATE = 8000
@@ -94,77 +90,54 @@ def test_missing_samples_and_channels_are_found() -> None:
     assert check([], [], RATE, []).passed
 
 
-# ---------------------------------------------------------------- key tones
-
-
-def key(low: float, high: float, seconds: float, rate: int, level: float) -> NDArray[np.float64]:
-    at = np.arange(round(seconds * rate)) / rate
-    return level * (np.sin(2 * np.pi * low * at) + np.sin(2 * np.pi * high * at)) / 2
-
-
-@given(
-    st.sampled_from(LOW_TONES),
-    st.sampled_from(HIGH_TONES),
-    st.sampled_from([8000, 11025, 16000, 44100, 48000]),
-    st.floats(0.06, 0.5),
-    st.floats(0.02, 0.9),
-    st.floats(0.0, 1.5),
-    st.lists(st.integers(1, 5000), max_size=5),
-)
+@given(WINDOWS, SIZES, st.integers(1, 2), st.floats(0.0, LONGEST_FADE))
 @settings(max_examples=100, deadline=None)
-def test_pressed_keys_are_found(
-    low: float, high: float, rate: int, seconds: float, level: float, start: float, sizes: list[int]
+def test_a_fade_lies_outside_the_window_and_reaches_no_further(
+    windows: list[Window], sizes: list[int], channels: int, fade: float
 ) -> None:
-    """Every key, from 60 ms and -40 dBFS on, at any rate and in blocks of any size, is found."""
-    call = np.zeros((2, round((start + seconds + 0.5) * rate)))
-    tone = key(low, high, seconds, rate, level)
-    first = round(start * rate)
-    call[1, first : first + len(tone)] += tone
-    call += np.random.default_rng(3).normal(0, level / 100, call.shape)  # 34 dB below
-    samples = (np.clip(call, -1, 1) * 32767).astype(np.int16)
-    tones = key_tones(cut(samples, sizes), rate)
-    assert len(tones) == 1
-    found_start, found_end, channel = tones[0]
-    assert channel == 1
-    assert abs(found_start - start) < 0.03
-    assert abs(found_end - start - seconds) < 0.03
+    """Windows stay wholly fill; the fade is softer, never louder; beyond it nothing changed."""
+    original = noise(0.7, channels)
+    out = np.concatenate(list(mute(cut(original, sizes), RATE, windows, fade=fade)), axis=1)
+    whole = np.concatenate(list(mute([original], RATE, windows, fade=fade)), axis=1)
+    assert np.array_equal(out, whole)  # blocks of any size give the same fade
+    at = np.arange(original.shape[1]) / RATE
+    reach = fade + 1 / RATE
+    for channel in range(channels):
+        mine = [w for w in windows if not w.channels or channel in w.channels]
+        inside, near = np.zeros(len(at), dtype=bool), np.zeros(len(at), dtype=bool)
+        for window in mine:
+            inside |= (at >= window.start) & (at < window.end)
+            near |= (at > window.start - reach) & (at < window.end + reach)
+        assert not out[channel, inside].any()
+        assert np.array_equal(out[channel, ~near], original[channel, ~near])
+        assert (np.abs(out[channel]) <= np.abs(original[channel])).all()
+    assert check([original], [out], RATE, windows, fade=fade).passed
+    louder = out.copy()
+    louder[0, 0] = original[0, 0] + 1
+    assert not check([original], [louder], RATE, windows, fade=fade).passed
 
 
-def test_keys_of_one_entry_are_one_stretch() -> None:
-    """Digits keyed one after another are muted as one run, silence between them too."""
-    rate = 8000
-    pieces = []
-    for index in range(6):
-        pieces += [key(LOW_TONES[index % 4], HIGH_TONES[index % 3], 0.1, rate, 0.5)]
-        pieces += [np.zeros(rate // 10)]
-    samples = (np.concatenate([np.zeros(rate), *pieces]) * 32767).astype(np.int16)[None, :]
-    assert [(round(a, 1), round(b, 1)) for a, b, _ in key_tones([samples], rate)] == [(1.0, 2.1)]
+def test_a_fade_goes_out_and_comes_back_in_steps() -> None:
+    """Steady sound falls to the window in equal steps and rises behind it; no click is left."""
+    steady = np.full((1, 80), 8000, dtype=np.int16)
+    out = next(mute([steady], RATE, [Window(0.005, 0.006, (), "finding")], fade=0.0005))[0]
+    assert out[35:40].tolist() == [8000, 6400, 4800, 3200, 1600]
+    assert not out[40:48].any()
+    assert out[48:53].tolist() == [1600, 3200, 4800, 6400, 8000]
+    with pytest.raises(ValueError, match="fade"):
+        next(mute([steady], RATE, [], fade=1.0))
+    with pytest.raises(ValueError, match="fade"):
+        next(mute([steady], RATE, [], fade=float("nan")))
 
 
-def test_silence_noise_and_single_tones_are_no_keys() -> None:
-    """What is not a pair of tones is not muted."""
-    rate = 8000
-    at = np.arange(rate) / rate
-    for sound in (np.zeros(rate), np.sin(2 * np.pi * 770 * at) * 0.5,
-                  np.sin(2 * np.pi * 1000 * at) * 0.5,
-                  (np.sin(2 * np.pi * 440 * at) + np.sin(2 * np.pi * 480 * at)) * 0.4,
-                  np.random.default_rng(1).normal(0, 0.2, rate)):  # fmt: skip
-        assert key_tones([(np.clip(sound, -1, 1) * 32767).astype(np.int16)[None, :]], rate) == []
-    assert key_tones([], rate) == []
-    assert key_tones([np.zeros((1, 10), dtype=np.int16)], rate) == []
-
-
-@pytest.mark.skipif(shutil.which("flite") is None, reason="needs the flite speech synthesiser")
-@pytest.mark.parametrize("voice", ["slt", "rms", "kal"])
-def test_speech_is_no_key(voice: str, tmp_path: Path) -> None:
-    """Spoken digits and letters never count as pressed keys."""
-    text = (
-        "four one one one, two three four five, six seven eight nine oh. "
-        "my e mail is a b c d e f g at example dot com, ooh ah ee, yes please, no no no. "
-    )
-    path = tmp_path / "speech.wav"
-    subprocess.run(["flite", "-voice", voice, "-t", text * 3, "-o", str(path)], check=True)
-    with wave.open(str(path)) as file:
-        rate = file.getframerate()
-        samples = np.frombuffer(file.readframes(file.getnframes()), dtype=np.int16)[None, :]
-    assert key_tones([samples], rate) == []
+def test_windows_past_the_end_and_empty_audio_are_no_fault() -> None:
+    """A window that begins behind the last sample mutes nothing; no samples give no samples."""
+    original = noise(0.1, 1)
+    late = [Window(5.0, 6.0, (), "finding"), Window(0.05, 99.0, (), "finding")]
+    out = np.concatenate(list(mute([original], RATE, late)), axis=1)
+    assert not out[:, 400:].any()
+    assert np.array_equal(out[:, :400], original[:, :400])
+    assert check([original], [out], RATE, late).passed
+    assert list(mute([], RATE, late)) == []
+    empty = np.zeros((1, 0), dtype=np.int16)
+    assert [block.shape for block in mute([empty], RATE, late)] == [(1, 0)]

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redaction import audio as sound
+from redaction.keys import key_tones, key_windows
 from redaction.windows import WIDE_PAD, merge
 from voice_pipeline.audio import FlacWriter, blocks
 from voice_pipeline.domain import Audio, Recording, RedactedAudio, Redaction, Ref, Window
@@ -46,8 +47,8 @@ def muted_windows(
     """
     counter = _Counter()
     with shelf.open(audio) as raw:
-        tones = sound.key_tones(counter.count(blocks(raw)), rate)
-    found = redaction.windows + sound.key_windows(tones, WIDE_PAD)
+        tones = key_tones(counter.count(blocks(raw)), rate)
+    found = redaction.windows + key_windows(tones, WIDE_PAD)
     return merge(found, counter.samples / rate, counter.channels), counter.samples, len(tones)
 
 
