@@ -162,11 +162,19 @@ def analyse(
 def evaluate(
     context: typer.Context,
     suite: Suite,
-    data: Annotated[Path, typer.Option(help="Folder with truth.jsonl, and audio where needed.")],
+    data: Annotated[
+        Path | None, typer.Option(help="Folder with truth.jsonl, and audio where needed.")
+    ] = None,
     transcriber: Annotated[
         str | None, typer.Option(help="asr: which engine; default: the one `process` would use.")
     ] = None,
     profile: Annotated[Profile, typer.Option(help="redaction: which profile.")] = Profile.balanced,
+    audio: Annotated[
+        Path | None,
+        typer.Option(
+            help="redaction: folder of spoken digits (zero/ to nine/), measures muting instead."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Measure a part on labelled calls: figures with n and 95 % intervals."""
@@ -178,6 +186,7 @@ def evaluate(
             data,
             transcriber=transcriber,
             profile=profile.value,
+            audio=audio,
             as_json=as_json,
             settings_file=context.obj["config"],
             state=context.obj["data"],

@@ -17,23 +17,35 @@ from voice_pipeline.metrics.report import Report
 
 def run(
     suite: str,
-    data: Path,
+    data: Path | None,
     *,
     transcriber: str | None,
     profile: str,
+    audio: Path | None,
     as_json: bool,
     settings_file: Path | None,
     state: Path | None,
 ) -> int:
-    if not (data / "truth.jsonl").is_file():
-        raise BadInput(f"{data}: no truth.jsonl in this folder; see docs/evaluation.md")
     settings = load_settings(settings_file, data=state)
-    report = _evaluate(suite, data, settings, transcriber, profile)
+    if suite == "redaction" and audio is not None:
+        from voice_pipeline.metrics import muting
+
+        report = muting.evaluate(audio, profile=profile)
+    else:
+        report = _evaluate(suite, _truth(data), settings, transcriber, profile)
     if as_json:
         print(json.dumps(report.as_json(), ensure_ascii=False, indent=2))
     else:
         show_report(report)
     return 0
+
+
+def _truth(data: Path | None) -> Path:
+    if data is None:
+        raise BadInput("say what to measure on: --data DIR, a folder with truth.jsonl")
+    if not (data / "truth.jsonl").is_file():
+        raise BadInput(f"{data}: no truth.jsonl in this folder; see docs/evaluation.md")
+    return data
 
 
 def _evaluate(

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from redaction import Policy
 from redaction.asked import Question, open_intervals, questions, unanswered
+from redaction.edges import beside_numbers
 from redaction.hashes import HashKey
 from redaction.language import load_language
 from redaction.reading import marks
@@ -61,7 +62,8 @@ def redact(transcript: Transcript, *, redactor: Redactor, key: HashKey | None = 
         active=transcript.active,
         held=open_intervals(asked)
         + tuple((q.start, q.end) for q in open_ended)
-        + number_turns(transcript, findings),
+        + number_turns(transcript, findings)
+        + beside_numbers(transcript.turns, findings, transcript.active, transcript.channels),
     )
     codes = ["unanswered_number_question"] * len(open_ended)
     codes += ["span_without_time"] * min(1, unplaced(transcript.turns, findings))
