@@ -1,7 +1,8 @@
-"""The sound beside a spoken number that no word accounts for.
+"""The sound beside a spoken number that no word can be trusted to account for.
 
 Decides how far speech goes on before the first and behind the last word of a number: a digit that
-was not recognised stands there more often than anything else. Refuses to go past a word that was.
+was missed, or heard as another word, stands there more often than anything else. Refuses to go past
+a word that was heard for certain and is no digit.
 """
 
 from __future__ import annotations
@@ -12,7 +13,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 
 from redaction.records import Finding, Turn, Word
-from redaction.windows import NUMBERS, Span
+from redaction.widen import DIGITS, SOUND_ALIKE
+from redaction.windows import LOW_CONFIDENCE, NUMBERS, Span
+
+# Seconds to either side beyond which even doubtful words are left: four slow digits.
+REACH = 4.0
 
 
 def beside_numbers(
@@ -21,7 +26,7 @@ def beside_numbers(
     active: Sequence[Sequence[Span]],
     channels: int,
 ) -> tuple[Span, ...]:
-    """Return the speech between a number and the words before and behind it, seconds.
+    """Return the speech between a number and the next certain words on either side, seconds.
 
     Args:
         turns: what was said.
@@ -45,16 +50,20 @@ def beside_numbers(
             continue
         if channel not in lines:
             lines[channel] = _Line(
-                word for t in turns if channels < 2 or t.channel == channel for word in t.words
+                word
+                for t in turns
+                if channels < 2 or t.channel == channel
+                for word in t.words
+                if _certain(word)
             )
-        first = max(mine[0][0], lines[channel].before(start))
-        last = min(mine[-1][1], lines[channel].after(end))
+        first = max(mine[0][0], start - REACH, lines[channel].before(start))
+        last = min(mine[-1][1], end + REACH, lines[channel].after(end))
         found += [(a, b) for a, b in ((first, start), (end, last)) if a < b]
     return tuple(found)
 
 
 class _Line:
-    """The words of one channel by time: what is the nearest one on either side."""
+    """The certain words of one channel by time: what is the nearest one on either side."""
 
     def __init__(self, words: Iterable[Word]) -> None:
         places = list(_places(words))
@@ -74,6 +83,12 @@ class _Line:
         """Return from when a word that ends later lasts, at least `moment`."""
         at = bisect_right(self._ends, moment)
         return max(moment, self._begun[at]) if at < len(self._ends) else math.inf
+
+
+def _certain(word: Word) -> bool:
+    """Whether a word proves that no digit was said there; an engine without doubts is believed."""
+    sure = word.confidence is None or word.confidence >= LOW_CONFIDENCE
+    return sure and word.text.lower().strip(".,?!;:") not in DIGITS | SOUND_ALIKE
 
 
 def _places(words: Iterable[Word]) -> Iterator[Span]:

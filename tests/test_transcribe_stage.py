@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from recordings import conversation
 
 from redaction.records import Word
+from voice_pipeline import codec
 from voice_pipeline.domain import Heard, Received, Recording, Segment
 from voice_pipeline.metrics import asr
 from voice_pipeline.ports import Progress, TranscriberTraits
@@ -104,6 +105,19 @@ def test_every_channel_has_its_speech(call: Any, hear: Callable[..., Heard]) -> 
             assert any(start <= word.start < end for start, end in speech.active)
     assert codes(heard) == {"heard_by"}
     assert heard.transcriber == "scripted 1"
+
+
+def test_times_that_are_no_number_are_none(call: Any, hear: Callable[..., Heard]) -> None:
+    """An engine that answers NaN gives words without times: the record can be kept and muted."""
+    words = {1: [Word("four", float("nan"), 1.0), Word("one", 1.0, float("inf"))]}
+
+    class Broken(ScriptedTranscriber):
+        def _inside(self, segment: Any) -> tuple[Word, ...]:
+            return tuple(words.get(segment.channel, ()))
+
+    heard = hear(Broken({}), language="en")
+    assert {(word.start, word.end) for word in heard.speech[1].words} == {(None, None)}
+    assert codec.decode(codec.encode(heard)) == heard
 
 
 def test_a_silent_side_has_a_speech_too(call: Any, hear: Callable[..., Heard]) -> None:

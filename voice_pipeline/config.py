@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import (
@@ -39,6 +39,17 @@ class Part(BaseModel):
     options: dict[str, Any] = Field(default_factory=dict, description="checked by the adapter")
 
 
+class Muting(BaseModel):
+    """How muted audio sounds."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    fill: Literal["silence", "tone"] = Field("silence", description="what replaces the sound")
+    fade: float = Field(
+        0.0, ge=0, le=0.05, description="seconds over which sound goes out and comes back"
+    )
+
+
 class Settings(BaseSettings):
     """Everything that may be set from outside."""
 
@@ -61,6 +72,16 @@ class Settings(BaseSettings):
     )
     redaction: str = Field(
         "balanced", description="redaction profile: precise, balanced, paranoid, or a YAML file"
+    )
+    muting: Muting = Field(
+        default_factory=lambda: Muting(fill="silence", fade=0.0),
+        description="how muted audio sounds: `fill` silence or tone, `fade` 0 to 0.05 seconds "
+        "outside each window (0: every sample outside the windows is the very same)",
+    )
+    second_listen: Literal["off", "note", "hold"] = Field(
+        "off",
+        description="hear the muted audio again with another recognizer; a number heard holds the "
+        "call, a listener that does not hear the control piece is noted, or holds it too",
     )
     policy: Path | None = Field(None, description="policy pack folder; default: the shipped pack")
     jobs: int = Field(1, ge=1, le=64, description="calls worked on at once by `process`")

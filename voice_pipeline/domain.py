@@ -203,6 +203,7 @@ class RedactedAudio:
     duration: float  # seconds
     muted: float  # seconds of muted audio, summed over channels
     key_entries: int = 0  # runs of telephone key tones, found in the audio and muted as card data
+    windows: tuple[Window, ...] = ()  # all that differs from the original: key tones, fades too
 
 
 @dataclass(frozen=True, slots=True)

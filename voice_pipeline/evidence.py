@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -61,6 +61,8 @@ class Evidence:
         read, call = self._engine.read, outcome.verification.call
         recording: Recording = read(outcome.recording)
         redaction: Redaction = read(outcome.redaction)
+        if outcome.audio is not None:  # all that is muted, key tones and fades as well
+            redaction = replace(redaction, windows=read(outcome.audio).windows)
         verification: Verification = read(outcome.verification)
         time = _utc(self._store.made_at(outcome.verification))
         data = attest(

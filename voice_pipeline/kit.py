@@ -84,6 +84,8 @@ class Kit:
                     "text": redactor.policy.text,
                     "redactor": redactor.sha256,
                 },
+                "muting": settings.muting.model_dump(),
+                "second_listen": _second_listen(settings, hears),
                 "policy": {
                     "pack": str(settings.policy) if settings.policy else None,
                     "id": pack.id,
@@ -104,10 +106,11 @@ class Kit:
         from voice_pipeline.stages.diarize import diarize
         from voice_pipeline.stages.escalate import escalate
         from voice_pipeline.stages.ingest import ingest
-        from voice_pipeline.stages.mute import mute
+        from voice_pipeline.stages.mute import Cut, mute
         from voice_pipeline.stages.redact import redact
         from voice_pipeline.stages.replace import replace
         from voice_pipeline.stages.review import review
+        from voice_pipeline.stages.second_listen import SecondListener
         from voice_pipeline.stages.transcribe import transcribe
         from voice_pipeline.stages.understanding import UNDERSTOOD_FLOOR
         from voice_pipeline.stages.verify import verify
@@ -122,6 +125,14 @@ class Kit:
         analyst = build_analyst(Part(use=writes["use"], options=writes["options"]), pack)
         redactor = planned_redactor(plan["redaction"])
         redacts = f"{release} {redactor.sha256}"
+        cut, again = Cut(**plan["muting"]), plan["second_listen"]
+        listener = (
+            SecondListener(
+                build_transcriber(self.settings, None, Part(use=again["use"])), again["when_deaf"]
+            )
+            if again
+            else None
+        )
         judges = f"{release} {plan['policy']['sha256']}"
 
         def hear(recording: Recording) -> Any:
@@ -157,14 +168,24 @@ class Kit:
                 redacts,
             ),
             mute=Stage(
-                "mute", lambda recording, found: mute(recording, found, shelf=shelf), redacts
+                "mute",
+                lambda recording, found: mute(recording, found, shelf=shelf, cut=cut),
+                f"{redacts} {cut}",
             ),
             verify=Stage(
                 "verify",
                 lambda said, found, text, sound: verify(
-                    said, found, text, sound, redactor=redactor, shelf=shelf, floor=UNDERSTOOD_FLOOR
+                    said,
+                    found,
+                    text,
+                    sound,
+                    redactor=redactor,
+                    shelf=shelf,
+                    floor=UNDERSTOOD_FLOOR,
+                    cut=cut,
+                    listener=listener,
                 ),
-                redacts,
+                f"{redacts} {cut} {again}",
             ),
             analyse=Stage(
                 "analyse",
@@ -308,6 +329,17 @@ def _best_transcriber(settings: Settings) -> str:
     from voice_pipeline.transcribers import auto
 
     return auto.choose(models_dir(settings))
+
+
+def _second_listen(settings: Settings, hears: Part) -> dict[str, Any] | None:
+    """Return who listens again: another engine than the first where one is here, else the same."""
+    if settings.second_listen == "off":
+        return None
+    use = _best_transcriber(settings)
+    if use == hears.use:
+        use = "pocketsphinx"
+    made_by = build_transcriber(settings, None, Part(use=use)).made_by
+    return {"use": use, "made_by": made_by, "when_deaf": settings.second_listen}
 
 
 def _chosen(configured: Part, name: str | None) -> Part:

@@ -44,8 +44,34 @@ def test_only_words_of_the_same_channel_count() -> None:
     other = said("agent", "yes okay", 2.2, channel=1)
     alone = Turn("customer", (TURN.words[2],))
     made = beside_numbers([alone, other], [found("PHONE", 0, 0, 1)], SPEECH, 2)
-    assert made == ((0.5, 1.8), (2.12, 8.0))
+    assert made == ((0.5, 1.8), (2.12, 6.12))
     assert beside_numbers([alone, other], [found("PHONE", 0, 0, 1)], SPEECH, 1)[1] == (2.12, 2.2)
+
+
+def test_words_that_the_engine_doubts_and_digits_do_not_stop_it() -> None:
+    """`by warm there are two [to eight to zero]`: the number began four digits earlier."""
+    words = [
+        Word(text, 1.0 + 0.5 * at, 1.4 + 0.5 * at, sure)
+        for at, (text, sure) in enumerate(
+            [("account", 0.9), ("is", 0.2), ("by", 0.3), ("warm", 0.0), ("two", 0.9), ("to", 0.7),
+             ("eight", 0.9), ("zero", 0.9), ("and", 0.9), ("I", 0.9)]
+        )
+    ]  # fmt: skip
+    turn = Turn("customer", tuple(words))
+    ((start, end), (again, last)) = beside_numbers(
+        [turn], [found("PHONE", 0, 6, 8)], [[(0.0, 60.0)]], 1
+    )
+    assert (start, end) == (1.4, 4.0)
+    assert (round(again, 2), last) == (4.9, 5.0)
+
+
+def test_a_transcript_of_doubts_is_not_muted_without_end() -> None:
+    """Where no word is certain, four seconds to either side are enough for what may be missed."""
+    words = tuple(Word("well", float(at), at + 0.5, 0.1) for at in range(40))
+    made = beside_numbers(
+        [Turn("customer", words)], [found("PHONE", 0, 20, 22)], [[(0.0, 40.0)]], 1
+    )
+    assert made == ((16.0, 20.0), (21.5, 25.5))
 
 
 @given(TURNS, FINDINGS, st.integers(0, 2))

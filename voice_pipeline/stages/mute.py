@@ -1,4 +1,4 @@
-"""Render a redaction as audio: silence in every window, everything else as it was.
+"""Render a redaction as audio: silence or a tone in every window, everything else as it was.
 
 Decides nothing about what is personal except key tones, which only the audio shows and which are
 muted as card data. Streams from the shelf to the shelf; writes no tag and no chunk of the original.
@@ -7,6 +7,7 @@ muted as card data. Streams from the shelf to the shelf; writes no tag and no ch
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +20,25 @@ from voice_pipeline.domain import Audio, Recording, RedactedAudio, Redaction, Re
 from voice_pipeline.ports import Shelf
 
 
-def mute(recording: Recording, redaction: Redaction, *, shelf: Shelf) -> RedactedAudio:
-    """Write the recording as FLAC with silence in every window.
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """How muted audio sounds."""
+
+    fill: sound.Fill = "silence"
+    fade: float = 0.0  # seconds over which sound goes out before a window and comes back after it
+
+
+SILENCE = Cut()
+
+
+def mute(
+    recording: Recording, redaction: Redaction, *, shelf: Shelf, cut: Cut = SILENCE
+) -> RedactedAudio:
+    """Write the recording as FLAC with silence, or a tone, in every window.
+
+    Returns:
+        The muted recording. Its `windows` are all that differs from the original: those of the
+        redaction, those of key tones, and the fades around both; every other sample is the same.
 
     Raises:
         BadInput: the recording cannot be decoded.
@@ -33,10 +51,15 @@ def mute(recording: Recording, redaction: Redaction, *, shelf: Shelf) -> Redacte
         shelf.create(recording.id, "RedactedAudio") as blob,
         FlacWriter(blob, rate, channels, samples=samples) as flac,
     ):
-        for block in sound.mute(blocks(raw), rate, windows):
+        for block in sound.mute(blocks(raw), rate, windows, fill=cut.fill, fade=cut.fade):
             flac.write(block)
     muted = sum((w.end - w.start) * (len(w.channels) or channels) for w in windows)
-    return RedactedAudio(blob.ref, rate, channels, samples / rate, muted, entries)
+    duration = samples / rate
+    declared = tuple(
+        replace(w, start=max(0.0, w.start - cut.fade), end=min(duration, w.end + cut.fade))
+        for w in windows
+    )
+    return RedactedAudio(blob.ref, rate, channels, duration, muted, entries, declared)
 
 
 def muted_windows(

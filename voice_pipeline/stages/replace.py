@@ -6,6 +6,8 @@ is for `verify` to say.
 
 from __future__ import annotations
 
+import math
+
 from redaction import Policy
 from redaction import replace as place
 from redaction.windows import extent
@@ -16,6 +18,7 @@ from voice_pipeline.domain import (
     Transcript,
     Turn,
     Warning,
+    Word,
 )
 
 # code -> what a reader of the result should know; docs/codes.md has them all
@@ -57,8 +60,16 @@ def redacted_turns(
     redacted = []
     for number, (raw, words) in enumerate(zip(turns, replaced, strict=True)):
         start, end = extent(raw) or (None, None)
-        redacted.append(RedactedTurn(number, raw.speaker, raw.channel, start, end, words))
+        kept = tuple(timed(word) for word in words)
+        redacted.append(RedactedTurn(number, raw.speaker, raw.channel, start, end, kept))
     return tuple(redacted)
+
+
+def timed(word: Word) -> Word:
+    """Return the word without times that are no number: records hold finite ones or none."""
+    if all(at is None or math.isfinite(at) for at in (word.start, word.end)):
+        return word
+    return Word(word.text, None, None, word.confidence)
 
 
 def call_confidence(transcript: Transcript) -> float:

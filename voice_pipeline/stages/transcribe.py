@@ -16,6 +16,7 @@ from redaction.records import Word
 from voice_pipeline.audio import listen
 from voice_pipeline.domain import Heard, Recording, Segment, SegmentSpeech, Speech, Warning
 from voice_pipeline.ports import Progress, Shelf, Transcriber
+from voice_pipeline.stages.replace import timed
 from voice_pipeline.stages.understanding import UNDERSTOOD_FLOOR, estimate
 
 RATE = 16000  # Hz, of segments
@@ -136,7 +137,7 @@ class _Channel:
             self.languages[speech.language] += length
             sure = speech.language_confidence
             self.sure += length * (1.0 if sure is None else sure)
-        self.words.extend(speech.words)
+        self.words.extend(timed(word) for word in speech.words)
 
     def joined(self, language: str, transcriber: Transcriber) -> Speech:
         # what the engine says is no speech (music, noise) need not be understood; but a channel of

@@ -30,9 +30,10 @@ from voice_pipeline.domain import (
 )
 from voice_pipeline.errors import PipelineError, Retryable
 from voice_pipeline.ports import Shelf
-from voice_pipeline.stages.mute import muted_windows
+from voice_pipeline.stages.mute import SILENCE, Cut, muted_windows
 from voice_pipeline.stages.redact import SUPPORTED, Redactor, asked_for, language_of
 from voice_pipeline.stages.replace import redacted_turns
+from voice_pipeline.stages.second_listen import SecondListener, listen_again
 
 # A number of these kinds that still stands in the redacted text holds the call.
 HARD_LABELS = frozenset({
@@ -66,6 +67,8 @@ def verify(
     shelf: Shelf,
     floor: float,
     languages: frozenset[str] = SUPPORTED,
+    cut: Cut = SILENCE,
+    listener: SecondListener | None = None,
 ) -> Verification:
     """Return whether the call may leave, why not, and for exactly which payloads.
 
@@ -78,6 +81,8 @@ def verify(
         shelf: where both recordings are kept.
         floor: least understood share of a channel's speech, 0..1.
         languages: ISO 639-1 codes that the redactor was made for.
+        cut: what the muted audio is filled with.
+        listener: hears the muted audio once more; None: nobody does.
 
     Raises:
         Retryable: a part did not answer; nothing has been decided.
@@ -88,8 +93,13 @@ def verify(
         "text": lambda: _text(transcript, redaction, text, redactor.policy),
         "second_look": lambda: _second_look(transcript, redaction, text, redactor),
         "cover": lambda: _cover(transcript, redaction),
-        "samples": lambda: _samples(transcript, redaction, audio, shelf),
+        "samples": lambda: _samples(transcript, redaction, audio, shelf, cut),
     }
+    if listener is not None:
+        checks["second_listen"] = lambda: listen_again(
+            transcript, text, audio,
+            listener=listener, redactor=redactor, labels=HARD_LABELS, shelf=shelf,
+        )  # fmt: skip
     found: dict[str, str] = {}
     reasons: list[Warning] = []
     for name, check in checks.items():
@@ -226,7 +236,7 @@ def _cover(transcript: Transcript, redaction: Redaction) -> tuple[str, tuple[War
 
 
 def _samples(
-    transcript: Transcript, redaction: Redaction, audio: RedactedAudio, shelf: Shelf
+    transcript: Transcript, redaction: Redaction, audio: RedactedAudio, shelf: Shelf, cut: Cut
 ) -> tuple[str, tuple[Warning, ...]]:
     """Decode both recordings and compare every sample with the windows."""
     if transcript.audio is None or audio.blob is None:
@@ -235,7 +245,9 @@ def _samples(
         )
     windows, samples, entries = muted_windows(transcript.audio, audio.rate, redaction, shelf)
     with shelf.open(transcript.audio) as raw, shelf.open(audio.blob) as muted:
-        result = sound.check(blocks(raw), blocks(muted), audio.rate, windows)
+        result = sound.check(
+            blocks(raw), blocks(muted), audio.rate, windows, fill=cut.fill, fade=cut.fade
+        )
     what = (
         f"{result.samples} samples a channel, {result.inside} inside {len(windows)} windows, "
         f"{result.audible} audible, {result.changed} changed, {result.missing} missing, "
