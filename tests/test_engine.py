@@ -58,6 +58,7 @@ class Workshop:
             analyse=stage("analyse", lambda r, _t: note(r.id)),
             escalate=stage("escalate", lambda *_: d.Escalations((), "")),
             review=stage("review", lambda _r, _t, n, _f: replace(n, urgency="high")),
+            release=stage("release", lambda _r, _t, _n, v: v),
         )
 
     def deliver(self, target: str, note: d.Ref[d.CaseNote]) -> None:
@@ -135,7 +136,7 @@ def test_a_call_runs_every_stage_once(store: Store, engine: Engine, workshop: Wo
     assert outcome.status == "done"
     assert workshop.ran == [
         "ingest", "transcribe", "diarize", "redact", "replace", "mute", "verify", "analyse",
-        "escalate", "review",
+        "escalate", "review", "release",
     ]  # fmt: skip
     assert outcome.note is not None
     assert engine.read(outcome.note).urgency == "high"
@@ -149,7 +150,7 @@ def test_the_same_call_again_is_not_done_twice(
     first = finish(engine, engine.start(received, "p1"))
     again = finish(engine, engine.start(received, "p1"))
     assert again == first
-    assert len(workshop.ran) == 10
+    assert len(workshop.ran) == 11
 
 
 def test_raw_text_is_destroyed_and_the_rest_is_kept(store: Store, engine: Engine) -> None:

@@ -108,6 +108,7 @@ class Kit:
         from voice_pipeline.stages.ingest import ingest
         from voice_pipeline.stages.mute import Cut, mute
         from voice_pipeline.stages.redact import redact
+        from voice_pipeline.stages.release import release as let_go
         from voice_pipeline.stages.replace import replace
         from voice_pipeline.stages.review import review
         from voice_pipeline.stages.second_listen import SecondListener
@@ -203,6 +204,13 @@ class Kit:
                     recording, text, note, flags, pack=pack
                 ),
                 judges,
+            ),
+            release=Stage(
+                "release",
+                lambda recording, text, note, verified: let_go(
+                    recording, text, note, verified, redactor=redactor
+                ),
+                redacts,
             ),
         )
 
