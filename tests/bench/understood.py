@@ -37,6 +37,7 @@ import make  # noqa: E402
 import sound  # noqa: E402
 
 from redaction import Redactor, load_policy  # noqa: E402
+from redaction.widen import NUMBER_LABELS  # noqa: E402
 from voice_pipeline import codec  # noqa: E402
 from voice_pipeline.diarizers import channels, clustering  # noqa: E402
 from voice_pipeline.domain import Received, Transcript, Window  # noqa: E402
@@ -63,7 +64,8 @@ CONDITIONS: Mapping[str, Mapping[str, Any]] = {
     "other voices": {"voices": ("kal16", "awb"), "format": WIDE},
     "a fifth faster": {"stretch": 0.8, "format": WIDE},
 }
-BOUND = 0.02  # of personal speech that may stay audible on the channels let through, pooled
+BOUND = 0.02  # of spoken personal numbers that may stay audible on the channels let through
+NUMBERS = NUMBER_LABELS | {"DOB"}
 AUDIBLE = 0.02  # seconds of a word outside the windows from which on it counts as audible
 QUIET = 35.0  # dB below its turn's loudest 10 ms: no part of a word
 STEP = 0.01  # seconds
@@ -91,6 +93,8 @@ class Measured:
     audible_words: int
     seconds: float  # of personal speech
     audible: float  # ... outside the windows
+    number_seconds: float  # of personal speech that is numbers: cards, phones, accounts, dates
+    number_audible: float
     muted: float  # share of the call's time muted on this channel
 
 
@@ -131,6 +135,7 @@ def main() -> None:
 def summed(name: str, rows: Sequence[Measured]) -> dict[str, Any]:
     """Return one line of the curve: what is let through, and how much of it is audible."""
     seconds = sum(row.seconds for row in rows)
+    numbers = sum(row.number_seconds for row in rows)
     with_data = [row for row in rows if row.seconds]
     return {
         "channels": name,
@@ -139,16 +144,24 @@ def summed(name: str, rows: Sequence[Measured]) -> dict[str, Any]:
         "audible_words": sum(row.audible_words for row in rows),
         "personal_seconds": round(seconds, 1),
         "audible_share": round(sum(row.audible for row in rows) / seconds, 4) if seconds else None,
+        "number_seconds": round(numbers, 1),
+        "number_audible_share": (
+            round(sum(row.number_audible for row in rows) / numbers, 4) if numbers else None
+        ),
         "worst_channel": round(max((r.audible / r.seconds for r in with_data), default=0.0), 2),
         "muted_share": round(float(np.mean([row.muted for row in rows])), 3) if rows else None,
     }  # fmt: skip
 
 
 def least_floor(rows: Sequence[Measured]) -> float | None:
-    """Return the least floor from which on the pooled audible share stays below the bound."""
+    """Return the least floor from which on the audible share of numbers stays below the bound.
+
+    Names are not asked for: whether one is found depends on the word that was heard for it, at any
+    floor.
+    """
     kept = None
     for floor in reversed(FLOORS):
-        share = summed("", [row for row in rows if row.understood >= floor])["audible_share"]
+        share = summed("", [row for row in rows if row.understood >= floor])["number_audible_share"]
         if share is not None and share > BOUND:
             break
         kept = floor
@@ -177,6 +190,10 @@ def measure(
             audible_words=sum(seconds > AUDIBLE for seconds in left),
             seconds=STEP * sum(len(word.moments) for word in own),
             audible=sum(left),
+            number_seconds=STEP * sum(len(word.moments) for word in own if word.label in NUMBERS),
+            number_audible=sum(
+                seconds for word, seconds in zip(own, left, strict=True) if word.label in NUMBERS
+            ),
             muted=sum(b - a for a, b in mute) / transcript.duration,
         )
 
