@@ -28,13 +28,13 @@ sys.path.insert(0, str(ROOT / "samples"))
 
 import sound  # noqa: E402
 
-from redaction import Redactor, load_policy  # noqa: E402
 from redaction import audio as muting_of  # noqa: E402
 from voice_pipeline.audio import blocks  # noqa: E402
 from voice_pipeline.diarizers import channels  # noqa: E402
 from voice_pipeline.domain import Received  # noqa: E402
 from voice_pipeline.metrics import muting  # noqa: E402
 from voice_pipeline.metrics.report import wilson  # noqa: E402
+from voice_pipeline.redactors import build_redactor  # noqa: E402
 from voice_pipeline.stages.diarize import diarize  # noqa: E402
 from voice_pipeline.stages.ingest import ingest  # noqa: E402
 from voice_pipeline.stages.mute import muted_windows  # noqa: E402
@@ -58,7 +58,7 @@ def speak(speaker: str, words: str) -> muting.Samples:
 
 def measure(folder: Path, least: int, *, telephone: bool) -> dict[str, Any]:
     voices, draw = muting.read_digits(folder), random.Random(0)
-    redactor, hears = Redactor(load_policy("balanced")), engine.create(engine.Options())
+    redactor, hears = build_redactor("balanced"), engine.create(engine.Options())
     tells = channels.create(channels.Options())
     rows: list[dict[str, Any]] = []
     while sum(row["digits"] for row in rows) < least:

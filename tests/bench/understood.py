@@ -36,11 +36,11 @@ sys.path.insert(0, str(ROOT / "samples"))
 import make  # noqa: E402
 import sound  # noqa: E402
 
-from redaction import Redactor, load_policy  # noqa: E402
-from redaction.widen import NUMBER_LABELS  # noqa: E402
+from redaction.windows import BOTH_SIDES  # noqa: E402
 from voice_pipeline import codec  # noqa: E402
 from voice_pipeline.diarizers import channels, clustering  # noqa: E402
 from voice_pipeline.domain import Received, Transcript, Window  # noqa: E402
+from voice_pipeline.redactors import build_redactor  # noqa: E402
 from voice_pipeline.stages.diarize import diarize  # noqa: E402
 from voice_pipeline.stages.ingest import ingest  # noqa: E402
 from voice_pipeline.stages.redact import redact  # noqa: E402
@@ -64,8 +64,8 @@ CONDITIONS: Mapping[str, Mapping[str, Any]] = {
     "other voices": {"voices": ("kal16", "awb"), "format": WIDE},
     "a fifth faster": {"stretch": 0.8, "format": WIDE},
 }
-BOUND = 0.02  # of spoken personal numbers that may stay audible on the channels let through
-NUMBERS = NUMBER_LABELS | {"DOB"}
+BOUND = 0.02  # of spoken card, account and social security numbers that may stay audible
+NUMBERS = BOTH_SIDES  # cards, accounts, social security: what a thief can use at once
 AUDIBLE = 0.02  # seconds of a word outside the windows from which on it counts as audible
 QUIET = 35.0  # dB below its turn's loudest 10 ms: no part of a word
 STEP = 0.01  # seconds
@@ -104,7 +104,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
     asked.cache.mkdir(parents=True, exist_ok=True)
-    redactor = Redactor(load_policy("balanced"))
+    redactor = build_redactor("balanced")
     rows: list[Measured] = []
     for condition in CONDITIONS:
         for call in CALLS:

@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from redaction import Redactor, load_policy
 from redaction import audio as sound
 from voice_pipeline.audio import resampled
 from voice_pipeline.domain import Redaction, Transcript, Turn, Window, Word
 from voice_pipeline.errors import BadInput
 from voice_pipeline.metrics.report import Figure, Report, proportion
+from voice_pipeline.redactors import build_redactor
 from voice_pipeline.stages.redact import redact
 
 RATE = 16000  # Hz
@@ -93,7 +93,7 @@ def evaluate(folder: Path, *, profile: str = "balanced", least: int = 300, seed:
     Raises:
         BadInput: a digit has no recording.
     """
-    voices, redactor = read_digits(folder), Redactor(load_policy(profile))
+    voices, redactor = read_digits(folder), build_redactor(profile)
     draw = random.Random(seed)
     counts: dict[str, int] = {}
     muted: dict[str, float] = {}
