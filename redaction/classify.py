@@ -235,7 +235,7 @@ def _redact(
             return True  # digit by digit in answer to a question: an identifier
     if _spread(scene.atoms, run):
         return False
-    toll_free = run.values >= 7 and run.text.startswith(("0", "1", "80"))  # "oh eight hundred ..."
+    toll_free = run.values >= 7 and run.text.startswith(("0", "18", "80"))  # "oh eight hundred ..."
     return run.digits >= policy.digits_without_context and (not run.scaled or toll_free)
 
 

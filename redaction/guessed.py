@@ -75,6 +75,8 @@ def _doubtful(scene: Scene, at: int, atom: Atom, lang: Language) -> bool:
     """Whether a word of a name is more likely none: ordinary, a letter, an acronym, a code word."""
     if len(atom.text) == 1 or atom.upper or _plain(atom, lang) or lang.has("nato", atom.text):
         return True
+    if lang.has("other_names", atom.text):
+        return True
     return lang.has("word_names", atom.text) and not _stands_out(scene, at)
 
 
@@ -109,6 +111,13 @@ def _address(scene: Scene, item: Guess, lang: Language) -> None:
             or lang.has("street_types", atom.text)
             for atom in scene.atoms[first:last]
         )
+        if any(
+            lang.has("units_after", scene.atoms[at].text)
+            and scene.run_before(at) is not None
+            and not lang.has("street_units", scene.atoms[at].text)
+            for at in range(first + 1, min(last + 1, len(scene.atoms)))
+        ):
+            continue  # "67 megabits download"
         counted = any(atom.kind != WORD or _number(atom, lang) for atom in scene.atoms[first:last])
         street = any(lang.has("street_types", atom.text) for atom in scene.atoms[first:last])
         if _asked(scene, "ADDRESS"):

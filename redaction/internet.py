@@ -17,6 +17,7 @@ _SPLIT = re.compile(r"[@._+-]")
 MAX_LOCAL = 40  # atoms of a spelled local part
 MAX_DOMAIN = 26
 VERSIONS = frozenset({"version", "firmware", "release", "build", "update"})
+SHORT_PIECE = 6  # words of a piece in which an "at" alone is the sign
 MARK_REACH = 4  # words between an "underscore" and ordinary words of the same address
 MAX_OCTET = 6  # words of one number of an IP address
 LONG = 9  # digits in a web address that are no date
@@ -321,8 +322,9 @@ def answer_email(scene: Scene, lang: Language) -> None:
     if scene.heading.question or scene.heading.stalls or len(atoms) > MAX_LOCAL:
         return
     marked = any(
-        (atom.kind == WORD and (atom.text in DOTS or atom.text in ("at", "@", "underscore")))
+        (atom.kind == WORD and (atom.text in DOTS or atom.text in ("@", "underscore")))
         or lang.has("hosts", atom.text)
+        or (atom.text == "at" and len(atoms) <= SHORT_PIECE)
         for atom in atoms
     )
     spelled = any(run.letters >= 2 for run in scene.runs)
