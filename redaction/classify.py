@@ -39,7 +39,10 @@ ENOUGH = 0.5  # weight a label needs
 CUE_REACH = 30  # atoms between a cue and its value in the same turn
 CUE_AFTER_REACH = 6
 WHOLE_NUMBER = 10  # digits that are no reference because one is named behind them
-ROW = 0.6  # number words a digit: fewer are a row of teens and tens, no number of its own
+ROW = 0.75  # share of words for one digit: fewer are a row of times or sizes, no number of its own
+LONG_KIND = 6  # characters: of so long a kind two digits among other words are no piece
+TELLING_ROW = 0.4  # ... where the length says what it is
+SSN_LENGTH = 9
 SUM_WORDS = 4  # number words of a sum: "eleven hundred and twenty"
 # digits of a value that stands among other words; fewer are an age, a count, a temperature
 LEAST_AMONG_WORDS = {"DOB": 3, "POSTCODE": 4, "IP_ADDRESS": 3, "EMAIL": 3, "IBAN": 4}
@@ -47,7 +50,7 @@ READ_BACK = 4  # first digits by which a read-back is known
 SPELLED = 5  # digits said one by one that are no amount
 SINGLY = 3  # digits said one by one that make an answer an identifier
 CARD_REACH = 3  # atoms between a card number and an expiry or code said right behind it
-CARD_AHEAD = 12  # ... and where the digits are said one by one
+CARD_AHEAD = 20  # ... and where the digits are said one by one
 ADDRESS_REACH = 3
 SHORT = frozenset({"CARD_CVV", "PIN", "DOB", "CARD_EXPIRY"})  # any short number looks like one
 SHORT_WAIT = 2  # turns for a correction or read-back of these
@@ -143,12 +146,18 @@ def _topic(
         topic = {3: "CARD_CVV", 4: "CARD_EXPIRY", 6: "CARD_EXPIRY"}.get(run.digits, "")
         if topic and not run.letters:
             best = (MENTIONED, topic, "after_card")
-    waits = any(item.asked and item.topic not in LOCAL for item in scene.open)
+    waits = any((item.asked or item.answered) and item.topic not in LOCAL for item in scene.open)
     spelled = run.digits == run.values >= (SINGLY if waits else SPELLED) and not run.scaled
     for cue in evidence.near(run.first, run.last):
         gap = run.first - cue.last
         if spelled and cue.topic in ("AMOUNT", "EVENT"):
             continue  # nobody says a price or a day digit by digit
+        if (
+            cue.topic in LOCAL
+            and evidence.card_end is not None
+            and (cue.last <= evidence.card_end <= run.first)
+        ):
+            continue  # "pay my bill with the visa ... the back says ..."
         if cue.topic == "ADDRESS" and gap > ADDRESS_REACH and not run.letters:
             continue  # a street address has its own grammar; a bare number must stand close
         if 0 <= gap <= CUE_REACH:
@@ -210,7 +219,7 @@ def _redact(
     scene: Scene, run: Run, topic: str, rule: str, policy: Policy, lang: Language, bare: bool
 ) -> bool:
     quantity = is_quantity(scene.atoms, run, lang)
-    if is_card(run):
+    if is_card(run) and not (topic == REFERENCE and _listed(scene, run)):
         return True
     if topic in ("AMOUNT", "EVENT"):
         return run.digits >= 10
@@ -239,10 +248,17 @@ def _redact(
     return run.digits >= policy.digits_without_context and (not run.scaled or toll_free)
 
 
+def _listed(scene: Scene, run: Run) -> bool:
+    """Whether a run is several written numbers in a row: "invoice 2024-00871 and 2024-00893"."""
+    inside = scene.atoms[run.first : run.last]
+    return any(atom.text == "and" for atom in inside) and any(a.kind == DIGITS for a in inside)
+
+
 def _spread(atoms: Sequence[Atom], run: Run) -> bool:
     """Whether a spoken run is rather a row of times or sizes: "ten thirty eleven thirty twelve"."""
     written = any(atom.kind == DIGITS for atom in atoms[run.first : run.last])
-    return not written and run.values < ROW * run.digits and not run.scaled
+    share = TELLING_ROW if run.digits == SSN_LENGTH or run.digits >= CARD_DIGITS else ROW
+    return not written and run.singles < share * run.values and not run.scaled
 
 
 def _too_little(run: Run, topic: str, bare: bool) -> bool:
@@ -251,7 +267,7 @@ def _too_little(run: Run, topic: str, bare: bool) -> bool:
         return False
     if run.scaled and run.values <= SUM_WORDS and topic not in ("ADDRESS", "DOB", "CARD_NUMBER"):
         return not (bare and topic in SHORT)  # "eleven hundred and twenty"
-    least = LEAST_AMONG_WORDS.get(topic, 0)
+    least = LEAST_AMONG_WORDS.get(topic, 3 if SHAPES[topic].low >= LONG_KIND else 0)
     return not bare and run.digits < least
 
 

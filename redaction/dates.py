@@ -110,15 +110,15 @@ def answer_date(scene: Scene, lang: Language) -> None:
     own = not scene.answers(item)
     if len(atoms) > LONGEST or (own and not item.answered):
         return
-    parts = [at for at, atom in enumerate(atoms) if _part(atom, lang)]
-    if not parts:
+    parts: list[int] = []
+    for at, atom in enumerate(atoms):
+        if _part(atom, lang):
+            parts.append(at)
+        elif parts and atom.text not in BETWEEN and not lang.has("fillers", atom.text):
+            break
+    if len(parts) < (3 if own else 2):
         return
     first, last = parts[0], parts[-1] + 1
-    inner = [at for at in range(first, last) if at not in parts]
-    if len(parts) < (3 if own else 2) or any(
-        atoms[at].text not in BETWEEN and not lang.has("fillers", atoms[at].text) for at in inner
-    ):
-        return
     after = atoms[last].text if last < len(atoms) else ""
     if after in lang.words["units_after"]:
         return

@@ -119,7 +119,10 @@ def _address(scene: Scene, item: Guess, lang: Language) -> None:
         ):
             continue  # "67 megabits download"
         counted = any(atom.kind != WORD or _number(atom, lang) for atom in scene.atoms[first:last])
-        street = any(lang.has("street_types", atom.text) for atom in scene.atoms[first:last])
+        street = any(
+            lang.has("street_types", atom.text) and not lang.has("street_weak", atom.text)
+            for atom in scene.atoms[first:last]
+        )
         if _asked(scene, "ADDRESS"):
             weak = bare and not counted
         else:

@@ -66,6 +66,14 @@ def _spoken(scene: Scene, lang: Language) -> None:
             ):
                 last = top
             sign = _at_sign(atoms, at, lang)
+        elif (
+            at + 1 < n
+            and lang.has("hosts", text + atoms[at + 1].text)
+            and (at and atoms[at - 1].text in ("at", "@"))
+        ):  # "at hot mail dot com"
+            last, sign = at + 2, at - 1
+            if last + 1 < n and atoms[last].text in DOTS:
+                last += 2
         elif lang.has("hosts", text) and at and atoms[at - 1].text in ("at", "@"):
             last, sign = at + 1, at - 1
             if last + 1 < n and atoms[last].text in DOTS:
@@ -114,7 +122,8 @@ def _top_level(atoms: Sequence[Atom], dot: int, lang: Language) -> int:
     if lone and len(atoms[dot + 2].text) == 1 and atoms[dot + 2].text.isalpha():
         ahead = dot + 3
         more = ahead < len(atoms) and len(atoms[ahead].text) == 1  # still spelling
-        return 0 if more else ahead
+        known = lang.has("domains", text + atoms[dot + 2].text)
+        return 0 if more and not known else ahead
     host = dot > 1 and atoms[dot - 2].text in ("at", "@")
     known = lang.has("common", text) or lang.has("leads", text) or text in lang.units
     if host and len(text) > 1 and (not known or len(text) == 2) and atoms[dot + 1].kind == WORD:

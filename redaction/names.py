@@ -169,6 +169,7 @@ def label_names(scene: Scene, lang: Language, listed: bool) -> None:
         if (
             lang.has("titles", atom.text)
             and at + 1 < n
+            and not (atom.comma and not atom.stop)
             and not atom.text.startswith(("sir", "mad", "ma'"))
         ):
             stop = _extent(atoms, at + 1, lang, True)

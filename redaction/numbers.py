@@ -13,6 +13,7 @@ from redaction.language import Language
 from redaction.tokens import AMOUNT, DIGITS, IP, ORDINAL, TIME, WORD, Atom
 
 MAX_GAP = 4  # words of hesitation or correction inside one number ("no sorry it's")
+MANGLED = 12  # words looked at around a homophone; half of them must be like digits
 LONG = 7  # digits that are a number by themselves
 WHOLE = 15  # digits after which a comma begins another value ("4111 ... 1111, 04/28, 771")
 MAX_CODE = 5  # letters written together beside digits ("QQ 12 34 56 C", "MORGA657054")
@@ -37,6 +38,7 @@ class Run:
     scaled: bool  # holds hundred or thousand
     mixed: bool = False  # letters and digits written as one word
     corrected: bool = False
+    singles: int = 0  # elements of one digit, or of one digit repeated
 
 
 @dataclass(slots=True)
@@ -232,6 +234,10 @@ def _solid(atoms: Sequence[Atom], at: int, lang: Language) -> bool:
 
 def _between(atoms: Sequence[Atom], at: int, lang: Language) -> bool:
     """Whether a homophone at `at` may be a digit: solid numbers on both sides, or two on one."""
+    if 0 < at < len(atoms) - 1 and atoms[at - 1].kind == atoms[at + 1].kind == DIGITS:
+        return False  # "9 to 12"
+    if _mangled(atoms, at, lang):
+        return True
     left, right = _solid(atoms, at - 1, lang), _solid(atoms, at + 1, lang)
     if atoms[at].stop:
         right = False
@@ -247,6 +253,23 @@ def _between(atoms: Sequence[Atom], at: int, lang: Language) -> bool:
     if right and at > 1 and atoms[at - 1].text in lang.homophones:
         return _solid(atoms, at - 2, lang)
     return False
+
+
+def _mangled(atoms: Sequence[Atom], at: int, lang: Language) -> bool:
+    """Whether a homophone stands in a long row of them and of digits: "ate won seven for for"."""
+    first = last = at
+    while first and last - first < MANGLED and _like_digit(atoms, first - 1, lang):
+        first -= 1
+    while last + 1 < len(atoms) and last - first < MANGLED and _like_digit(atoms, last + 1, lang):
+        last += 1
+    if atoms[at].text not in SOUNDS_LIKE or last - first + 1 < MANGLED // 2:
+        return False
+    sure = sum(_solid(atoms, place, lang) for place in range(first, last + 1))
+    return sure >= 2
+
+
+def _like_digit(atoms: Sequence[Atom], at: int, lang: Language) -> bool:
+    return _solid(atoms, at, lang) or atoms[at].text in SOUNDS_LIKE
 
 
 def _joined(atoms: Sequence[Atom], end: int, element: _Element, lang: Language) -> bool:
@@ -294,6 +317,7 @@ def _close(atoms: Sequence[Atom], group: list[_Element], runs: list[Run], lang: 
             len(group),
             tuple(other),
             scaled,
+            singles=sum(len(set(e.text)) == 1 and not e.tens for e in group),
             mixed=any(atoms[i].glued for i in range(first + 1, last)) and bool(letters),
             corrected=any(
                 atoms[i].text in CORRECTION for i in range(first, last) if atoms[i].kind == WORD
@@ -331,7 +355,7 @@ def _keeps(atoms: Sequence[Atom], group: list[_Element], edge: int) -> bool:
         )
     if zero:
         return True
-    if text in SOUNDS_LIKE and edge == -1:
+    if text in SOUNDS_LIKE and (edge == -1 or len(group) >= MANGLED // 2):
         return sum(1 for e in group if not e.letter) >= 3
     return sum(1 for e in group if e.strong and not e.letter) >= 3
 
@@ -369,7 +393,8 @@ def _read(group: Sequence[_Element]) -> tuple[str, list[str], bool]:
 def is_quantity(atoms: Sequence[Atom], run: Run, lang: Language) -> bool:
     """Whether a run counts or measures something, or names a place in a list."""
     after = atoms[run.last].text if run.last < len(atoms) else ""
-    if after and not atoms[run.last - 1].stop and after in lang.words["units_after"]:
+    apart = atoms[run.last - 1].stop or (atoms[run.last - 1].comma and after == "pound")
+    if after and not apart and after in lang.words["units_after"]:
         return True
     if after and atoms[run.last].kind in (AMOUNT, TIME):
         return False

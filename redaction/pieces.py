@@ -19,7 +19,7 @@ from redaction.shapes import by_length
 
 SHORT = 5  # words of the other side between two pieces: "mm hmm go on"
 APART = 3  # turns between two pieces: the other side, and a word of the speaker's own
-ASIDE = 2  # words of one's own between two pieces: "uh yeah"
+ASIDE = 2  # words of one's own between or around pieces: "uh yeah", "and finish is"
 CHAIN = 6  # characters in pieces that are a number by themselves
 LEAST = 2  # characters of a piece
 
@@ -66,7 +66,13 @@ def join_pieces(
 def _piece(scene: Scene, lang: Language, continuing: bool) -> _Piece | None:
     """Return the numbers of a turn that is nothing else, or that ends with one."""
     runs = [run for run in scene.runs if len(run.text) >= LEAST]
-    if runs and is_bare(scene, lang):
+    inside = {at for run in runs for at in range(run.first, run.last)}
+    around = [
+        atom for at, atom in enumerate(scene.atoms)
+        if at not in inside and not lang.has("leads", atom.text)
+        and not lang.has("joiners", atom.text)
+    ]  # fmt: skip
+    if runs and (not around or (continuing and len(around) <= ASIDE)):
         return _Piece(scene, runs)
     if continuing or not runs or scene.heading.question:
         return None

@@ -294,6 +294,8 @@ def answer_place(scene: Scene, lang: Language, fresh: bool) -> None:
     if fresh and len(atoms) <= SHORT_ANSWER and _whole(scene, content, lang):
         while first and not lang.has("leads", atoms[first - 1].text):
             first -= 1
+        if first and atoms[first - 1].text == "the":
+            first -= 1
     elif not _reads_as_place(scene, content, lang):
         return
     scene.add(first, last, "ADDRESS", 0.6, "places", "address.asked",

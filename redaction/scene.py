@@ -92,7 +92,8 @@ class Scene:
         """Note that characters of an open question's answer were heard in this turn."""
         for item in self.open:
             if item.topic == topic:
-                item.answered += length
+                if not value or value not in item.heard:  # a read-back adds nothing
+                    item.answered += length
                 item.heard += value
                 item.answered_at = self.turn
                 item.turn = max(item.turn, self.turn)
