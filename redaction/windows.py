@@ -214,7 +214,7 @@ def _latest(spans: Iterable[Span | None]) -> list[Span | None]:
 def _padded(call: _Call, finding: Finding) -> tuple[Span, str]:
     run = _run(call.turns, finding)
     if run is None:
-        start, end = _around(call, finding)
+        start, end = (min(at, call.end) for at in _around(call, finding))
         return (start - WIDE_PAD, end + WIDE_PAD), "span_without_time"
     words = call.turns[finding.turn].words[finding.first : finding.last]
     doubtful = any((w.confidence or 0.0) < LOW_CONFIDENCE or w.start == w.end for w in words)

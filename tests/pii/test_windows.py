@@ -158,6 +158,15 @@ def test_a_finding_without_a_time_mutes_its_whole_turn() -> None:
     assert (alone[0].start, alone[0].end) == (0.0, 60.0)
 
 
+def test_a_finding_past_the_end_mutes_what_is_nearest() -> None:
+    """Times behind the last sample, of the words or of the turn alone: the end of the call goes."""
+    late = [said("customer", "ann lee", 4.0)]
+    timed = windows(late, [found("PERSON", 0, 0, 2)], 3.0, 1)
+    assert timed == (Window(3.0 - PAD, 3.0, (), "finding"),)
+    untimed = windows(late, [found("PERSON", 0, 0, 0)], 3.0, 1)
+    assert untimed == (Window(3.0 - WIDE_PAD, 3.0, (), "span_without_time"),)
+
+
 def test_pieces_of_one_number_mute_what_lies_between() -> None:
     """Digits that nobody recognised between two groups of a number are muted too."""
     turns = [said("customer", "five five five", 1.0), said("customer", "one two three four", 6.0)]

@@ -15,8 +15,9 @@ from redaction.records import Word
 
 # Least understood share with which a call may be redacted and released. On the channels from which
 # the pocketsphinx curve was made: of 61 with a word error rate above 40 % two were at or above it
-# (both ten spoken digits), of 52 below 20 % none was below it. Chosen between the best-looking bad
-# channel (0.58, those digits apart) and the worst-looking good one (0.72).
+# (both ten spoken digits), of 52 below 20 % none was below it. Of spoken card, account and social
+# security numbers 2.3 % stay audible above 0.50 and none above 0.55 (63 channels, synthetic voices:
+# docs/redaction-audio.md, docs/decisions/0009).
 UNDERSTOOD_FLOOR = 0.65
 
 # Words cover 0.8-1.0 of the speech time in fluent calls and 0.5-0.7 in dictated digits (pauses
