@@ -43,6 +43,7 @@ ROW = 0.75  # share of words for one digit: fewer are a row of times or sizes, n
 LONG_KIND = 6  # characters: of so long a kind two digits among other words are no piece
 TELLING_ROW = 0.4  # ... where the length says what it is
 SSN_LENGTH = 9
+UK_LENGTH = 11  # digits of a British telephone number
 SUM_WORDS = 4  # number words of a sum: "eleven hundred and twenty"
 # digits of a value that stands among other words; fewer are an age, a count, a temperature
 LEAST_AMONG_WORDS = {"DOB": 3, "POSTCODE": 4, "IP_ADDRESS": 3, "EMAIL": 3, "IBAN": 4}
@@ -107,6 +108,11 @@ def label_runs(scene: Scene, dates: Sequence[Date], policy: Policy, lang: Langua
         scene.answered(label, len(run.text), run.text)
         if label.startswith("CARD_") and (label != "CARD_NUMBER" or run.digits >= CARD_DIGITS):
             evidence.card_end = run.last
+    for span in scene.spans:
+        if span.label == "CARD_EXPIRY" and span.first > 1:  # "three of twenty nine"
+            month = scene.run_before(span.first - 1)
+            if month is not None and scene.atoms[span.first - 1].text in ("of", "slash"):
+                span.first = month.first
     return left
 
 
@@ -147,7 +153,8 @@ def _topic(
         if topic and not run.letters:
             best = (MENTIONED, topic, "after_card")
     waits = any((item.asked or item.answered) and item.topic not in LOCAL for item in scene.open)
-    spelled = run.digits == run.values >= (SINGLY if waits else SPELLED) and not run.scaled
+    singly = run.singles == run.values and not run.scaled  # "nine four double oh"
+    spelled = singly and run.digits >= (SINGLY if waits else SPELLED)
     for cue in evidence.near(run.first, run.last):
         gap = run.first - cue.last
         if spelled and cue.topic in ("AMOUNT", "EVENT"):
@@ -221,6 +228,8 @@ def _redact(
     quantity = is_quantity(scene.atoms, run, lang)
     if is_card(run) and not (topic == REFERENCE and _listed(scene, run)):
         return True
+    if topic in LOCAL and _phone(scene.atoms, run):
+        return True
     if topic in ("AMOUNT", "EVENT"):
         return run.digits >= 10
     house = bare and rule == "asked" and run.digits <= 3
@@ -240,12 +249,23 @@ def _redact(
         return bare and rule == "asked"
     if bare and scene.asked and run.values >= SINGLY and policy.on("digits.asked"):
         waits = any(item.topic in LOCAL for item in scene.open)
-        if not waits and run.digits == run.values and not run.scaled:
+        if not waits and run.singles == run.values and not run.scaled:
             return True  # digit by digit in answer to a question: an identifier
     if _spread(scene.atoms, run):
         return False
     toll_free = run.values >= 7 and run.text.startswith(("0", "18", "80"))  # "oh eight hundred ..."
     return run.digits >= policy.digits_without_context and (not run.scaled or toll_free)
+
+
+def _phone(atoms: Sequence[Atom], run: Run) -> bool:
+    """Whether a run has the shape of a telephone number, whatever was asked for.
+
+    Written in three, three and four digits (North American Numbering Plan), or eleven digits that
+    begin as mobile numbers of the United Kingdom do.
+    """
+    groups = [len(atom.text) for atom in atoms[run.first : run.last] if atom.kind == DIGITS]
+    mobile = run.digits == UK_LENGTH and run.text.startswith("07")
+    return not run.letters and (groups == [3, 3, 4] or mobile)
 
 
 def _listed(scene: Scene, run: Run) -> bool:
@@ -292,6 +312,8 @@ def _decide(
     }
     if topic == "CARD_NUMBER" and run.digits == 4 and topic not in said and ACCOUNT in said:
         return ACCOUNT, 0.7, "account.last_four"
+    if topic in LOCAL and _phone(scene.atoms, run):
+        return "PHONE", 0.7, "phone.shape"
     if topic and topic not in LOCAL and fit(topic, run) > TOO_LONG and not long_phone:
         score = min(0.99, 0.5 + weight / 16)
         return topic, score, f"{topic.lower()}.{rule}"

@@ -18,6 +18,8 @@ MAX_LOCAL = 40  # atoms of a spelled local part
 MAX_DOMAIN = 26
 VERSIONS = frozenset({"version", "firmware", "release", "build", "update"})
 SHORT_PIECE = 6  # words of a piece in which an "at" alone is the sign
+WORDS_BEFORE = 3  # ordinary words at the beginning of a local part
+OWN_REACH = 12  # words between "our site" and its address
 MARK_REACH = 4  # words between an "underscore" and ordinary words of the same address
 MAX_OCTET = 6  # words of one number of an IP address
 LONG = 9  # digits in a web address that are no date
@@ -83,7 +85,7 @@ def _spoken(scene: Scene, lang: Language) -> None:
         else:
             continue
         if sign is not None:
-            first = _local(scene, sign, lang)
+            first = _from_cue(scene, _local(scene, sign, lang), lang)
             if first < sign or _piece(scene, sign, lang):
                 scene.add(first, last, "EMAIL", 0.95, "internet", "email.spoken",
                           "an e-mail address as spoken")  # fmt: skip
@@ -97,6 +99,24 @@ def _spoken(scene: Scene, lang: Language) -> None:
         else:
             _url(scene, host, last, lang)
         until = last
+
+
+def _from_cue(scene: Scene, first: int, lang: Language) -> int:
+    """Return where an address begins whose first words are ordinary: "my email's front desk at"."""
+    starts = [cue.last for cue in scene.heading.cues if cue.topic == "EMAIL"]
+    item = scene.waiting("EMAIL")
+    if item is not None and item.asked:
+        starts.append(0)
+    for start in starts:
+        while start < first and (
+            lang.has("leads", scene.atoms[start].text)
+            or lang.has("fillers", scene.atoms[start].text)
+        ):
+            start += 1
+        between = scene.atoms[start:first]
+        if between and len(between) <= WORDS_BEFORE and not any(atom.stop for atom in between):
+            return start
+    return first
 
 
 def _tail(atoms: Sequence[Atom], dot: int) -> int:
@@ -231,7 +251,8 @@ def _url(scene: Scene, first: int, last: int, lang: Language) -> None:
         last += 2
         while last < len(atoms) and (len(atoms[last].text) == 1 or atoms[last].kind == DIGITS):
             last += 1
-    if "my" in [atom.text for atom in atoms[max(0, first - 5) : first]]:
+    before = {atom.text for atom in atoms[max(0, first - OWN_REACH) : first]}
+    if before & {"my", "our", "mine", "ours"} and not scene.agent:
         rule, score, reason = "url.own", 0.7, "a web address of the speaker's own"
     elif path and not scene.agent:
         rule, score, reason = "url.path", 0.6, "a web address with a path"
