@@ -147,7 +147,7 @@ def export(
         return 0
     for call, why in left_out.items():
         print(f"left out: {call} ({why})", file=sys.stderr)
-    print(f"{out}: {written.logs} logs, {written.records} records")
+    print(f"{out}: {written.logs} log{'s' * (written.logs != 1)}, {written.records} records")
     print(f"signer: {written.fingerprint}")
     print("give the auditor the file, and the signer's fingerprint through another channel")
     return 0
