@@ -188,9 +188,9 @@ def test_a_head_that_counts_to_the_moon_costs_nothing() -> None:
     lines = log_of(2).splitlines()
     head = json.loads(lines[-1])
     head["count"] = 10**18
-    started = time.perf_counter()
+    started = time.process_time()
     assert not verify_bytes(b"\n".join([*lines[:-1], canonical(head)]) + b"\n").ok
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 @pytest.mark.parametrize(
