@@ -44,6 +44,7 @@ LONG_KIND = 6  # characters: of so long a kind two digits among other words are 
 TELLING_ROW = 0.4  # ... where the length says what it is
 SSN_LENGTH = 9
 UK_LENGTH = 11  # digits of a British telephone number
+WHOLE_WRITTEN = 7  # digits written in one piece, without a comma or a currency: no sum
 SUM_WORDS = 4  # number words of a sum: "eleven hundred and twenty"
 # digits of a value that stands among other words; fewer are an age, a count, a temperature
 LEAST_AMONG_WORDS = {"DOB": 3, "POSTCODE": 4, "IP_ADDRESS": 3, "EMAIL": 3, "IBAN": 4}
@@ -231,7 +232,8 @@ def _redact(
     if topic in LOCAL and _phone(scene.atoms, run):
         return True
     if topic in ("AMOUNT", "EVENT"):
-        return run.digits >= 10
+        whole = run.last == run.first + 1 and scene.atoms[run.first].kind == DIGITS
+        return run.digits >= (WHOLE_WRITTEN if whole else WHOLE_NUMBER)
     house = bare and rule == "asked" and run.digits <= 3
     if topic == "ADDRESS" and run.scaled and not run.letters and not house:
         return False  # "three thousand"; a house number of hundreds has its street

@@ -19,6 +19,7 @@ HERE = Path(__file__).parent
         ("fresh/adversary", 0.065, 0.025, 13),
         ("fresh/mixed", 0.065, 0.035, 18),
         ("fresh/everyday", 0.05, 0.025, 8),
+        ("fresh/plain", 0.01, 0.02, 4),
         ("names", 0.18, 0.02, 3),
     ],
 )
