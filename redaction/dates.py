@@ -194,14 +194,18 @@ def written_dates(atoms: Sequence[Atom]) -> list[Date]:
     at = 0
     while at + 2 < len(atoms):
         three = atoms[at : at + 3]
-        if all(a.kind == DIGITS and a.word == three[0].word for a in three) and (
-            at + 3 == len(atoms) or atoms[at + 3].word != three[0].word
-        ):
+        ends = at + 3 == len(atoms) or atoms[at + 3].word != three[0].word
+        iso = three[0].text.startswith(("19", "20")) and len(three[0].text) == 4  # 2026-11-24T0930
+        if all(a.kind == DIGITS and a.word == three[0].word for a in three) and (ends or iso):
             texts = [a.text for a in three]
             lengths = tuple(map(len, texts))
             if lengths[0] == 4 and _calendar(texts[2], texts[1]):
                 found.append(Date(at, at + 3, _year(texts[0]), True))
-            elif lengths[2] in (2, 4) and lengths[0] <= 2 and _calendar(texts[0], texts[1]):
+            elif (
+                (lengths[2] == 2 or (lengths[2] == 4 and 1900 <= int(texts[2]) <= 2099))
+                and lengths[0] <= 2
+                and _calendar(texts[0], texts[1])
+            ):
                 found.append(Date(at, at + 3, _year(texts[2]), True))
             at += 3
         else:

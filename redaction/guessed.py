@@ -20,7 +20,7 @@ ORDINARY = ("common", "everyday", "leads", "fillers", "months", "days", "units_a
             "things")  # fmt: skip
 EDGES = ("leads", "fillers", "months", "days", "units_after")  # no address begins or ends so
 ENDINGS = (("s", ""), ("es", ""), ("ies", "y"), ("ed", ""), ("d", ""), ("ing", ""), ("ing", "e"),
-           ("er", ""), ("ly", ""), ("y", ""))  # fmt: skip
+           ("er", ""), ("r", ""), ("rs", ""), ("ly", ""), ("y", ""))  # fmt: skip
 OF_LABELS = frozenset(word.lower() for label in LABELS for word in label.split("_"))
 LONE = 0.9  # how sure the model must be of one word in lower case that nobody asked for
 LONE_PLACE = 0.97  # ... and of a place without a number and a street word
