@@ -394,27 +394,15 @@ def follow(scenes: Sequence[Scene], lang: Language) -> None:
             before = scene.atoms[at - 1].text if at else ""
             if before == "you" and (at < 2 or scene.atoms[at - 2].text != "thank"):
                 before = ""
+            reason = ""
             if text in wordlike and before in GREETING:
                 after = scene.atoms[at + 1].text if at + 1 < len(scene.atoms) else ""
-                if after not in ("i", "the", "we", "you") and not scene.taken(at, at + 1):
-                    _add(
-                        scene,
-                        at,
-                        at + 1,
-                        0.7,
-                        "name.followed",
-                        "a name found before, greeted",
-                    )
-                continue
-            if text in known and not scene.taken(at, at + 1):
-                _add(
-                    scene,
-                    at,
-                    at + 1,
-                    0.7,
-                    "name.followed",
-                    "a name found elsewhere in the call",
-                )
+                if after not in ("i", "the", "we", "you"):
+                    reason = "a name found before, greeted"
+            elif text in known:
+                reason = "a name found elsewhere in the call"
+            if reason and not scene.taken(at, at + 1):
+                _add(scene, at, at + 1, 0.7, "name.followed", reason)
 
 
 def _known(scenes: Sequence[Scene], lang: Language) -> set[str]:
