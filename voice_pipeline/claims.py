@@ -18,6 +18,7 @@ from voice_pipeline.domain import (
     Claim,
     Commitment,
     Evidence,
+    Mood,
     RedactedTranscript,
     RedactedTurn,
 )
@@ -52,6 +53,9 @@ def verify(note: CaseNote, transcript: RedactedTranscript) -> CaseNote:
     reason = kept([note.reason] if note.reason else [], "customer")
     summary, facts = kept(note.summary), kept(note.facts)
     actions, commitments = kept(note.actions, "agent"), kept(note.commitments)
+    questions = kept(note.open_questions, "customer")
+    leaving = kept([note.cancellation_reason] if note.cancellation_reason else [], "customer")
+    sections = tuple(replace(part, claims=kept(part.claims)) for part in note.sections)
     outcome = note.outcome
     if any(_quote_fault(evidence, turns) for evidence in outcome.evidence):
         outcome = CallOutcome("unclear", ())
@@ -62,6 +66,12 @@ def verify(note: CaseNote, transcript: RedactedTranscript) -> CaseNote:
         facts=facts,
         actions=actions,
         commitments=commitments,
+        open_questions=questions,
+        cancellation_reason=leaving[0] if leaving else None,
+        sections=sections,
+        also=tuple(o for o in note.also if not any(_quote_fault(e, turns) for e in o.evidence)),
+        mood_start=_sound(note.mood_start, turns),
+        mood_end=_sound(note.mood_end, turns),
         outcome=outcome,
         unverified=(*note.unverified, *dict.fromkeys(failed)),
     )
@@ -96,6 +106,16 @@ def fault(
     if _turned_round(claimed, claim.evidence):
         return "negation"
     return None
+
+
+def _sound(mood: Mood | None, turns: dict[int, RedactedTurn]) -> Mood | None:
+    """Return the mood if the customer said every word it rests on."""
+    if mood is None or any(
+        _quote_fault(quote, turns) or _side(turns[quote.turn]) not in ("customer", "unknown")
+        for quote in mood.evidence
+    ):
+        return None
+    return mood
 
 
 def _quote_fault(evidence: Evidence, turns: dict[int, RedactedTurn]) -> str | None:

@@ -255,6 +255,32 @@ class RequestType:
 
 
 @dataclass(frozen=True, slots=True)
+class OtherRequest:
+    """A further thing the caller wanted on the same call."""
+
+    label: str
+    confidence: float  # 0..1
+    evidence: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Mood:
+    """How the customer sounds in words at one end of the call; never from the voice."""
+
+    value: Literal["positive", "neutral", "negative"]
+    evidence: tuple[Evidence, ...]  # empty for neutral
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One part of the note that the organisation's policy pack asks for."""
+
+    id: str
+    title: str
+    claims: tuple[Claim, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CallOutcome:
     value: Literal["resolved", "partial", "unresolved", "unclear"]
     evidence: tuple[Evidence, ...]
@@ -322,6 +348,12 @@ class CaseNote:
     unverified: tuple[Claim, ...]
     measures: Mapping[str, float]
     provenance: Mapping[str, Any]
+    also: tuple[OtherRequest, ...] = ()
+    open_questions: tuple[Claim, ...] = ()  # asked by the customer, not answered
+    cancellation_reason: Claim | None = None
+    mood_start: Mood | None = None  # None: switched off by policy, or nothing to tell it from
+    mood_end: Mood | None = None
+    sections: tuple[Section, ...] = ()
     route: Route | None = None  # the review stage sets the last four
     escalations: tuple[Escalation, ...] = ()
     review: Review | None = None
@@ -343,9 +375,9 @@ class Receipt:
 
 __all__ = [
     "Audio", "CallOutcome", "CaseNote", "Claim", "Commitment", "Draft", "Escalation",
-    "Escalations", "Evidence", "Finding", "Heard", "Receipt", "Received", "Recording",
-    "RedactedAudio", "RedactedTranscript", "RedactedTurn", "Redaction", "Ref", "RequestType",
-    "Review", "Route", "Samples", "Segment", "SegmentSpeech", "Severity", "SpeakerSpan", "Speech",
-    "Status", "Transcript", "Turn",
-    "Verification", "Warning", "Window", "Word",
+    "Escalations", "Evidence", "Finding", "Heard", "Mood", "OtherRequest", "Receipt", "Received",
+    "Recording", "RedactedAudio", "RedactedTranscript", "RedactedTurn", "Redaction", "Ref",
+    "RequestType", "Review", "Route", "Samples", "Section", "Segment", "SegmentSpeech", "Severity",
+    "SpeakerSpan", "Speech", "Status", "Transcript", "Turn", "Verification", "Warning", "Window",
+    "Word",
 ]  # fmt: skip

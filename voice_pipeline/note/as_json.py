@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from voice_pipeline.domain import CaseNote, Claim, Commitment, Escalation, Evidence
+from voice_pipeline.domain import CaseNote, Claim, Commitment, Escalation, Evidence, Mood
 
 
 def note_json(note: CaseNote) -> dict[str, Any]:
@@ -29,6 +29,23 @@ def note_json(note: CaseNote) -> dict[str, Any]:
             "evidence": [_evidence(quote) for quote in note.outcome.evidence],
         },
         "missing_information": list(note.missing_information),
+        "also": [
+            {
+                "label": other.label,
+                "confidence": other.confidence,
+                "evidence": [_evidence(quote) for quote in other.evidence],
+            }
+            for other in note.also
+        ],
+        "open_questions": [_claim(claim) for claim in note.open_questions],
+        "cancellation_reason": (
+            _claim(note.cancellation_reason) if note.cancellation_reason else None
+        ),
+        "sentiment": {"start": _mood(note.mood_start), "end": _mood(note.mood_end)},
+        "sections": [
+            {"id": part.id, "title": part.title, "claims": [_claim(c) for c in part.claims]}
+            for part in note.sections
+        ],
         "route": (
             {
                 "queue": note.route.queue,
@@ -62,6 +79,12 @@ def note_json(note: CaseNote) -> dict[str, Any]:
 
 def _evidence(quote: Evidence) -> dict[str, Any]:
     return {"turn": quote.turn, "start": quote.start, "end": quote.end, "quote": quote.quote}
+
+
+def _mood(mood: Mood | None) -> dict[str, Any] | None:
+    if mood is None:
+        return None
+    return {"value": mood.value, "evidence": [_evidence(quote) for quote in mood.evidence]}
 
 
 def _claim(claim: Claim | Commitment) -> dict[str, Any]:
