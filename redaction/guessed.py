@@ -39,9 +39,10 @@ def guess(
         lang: the language pack.
         weak: doubtful spans count too; else turns that could hold no others are not read.
     """
+    dull: dict[str, bool] = {}  # words of this call that are no candidates
     wanted = [
         at for at, scene in enumerate(scenes)
-        if weak or any(_candidate(atom, lang) for atom in scene.atoms)
+        if weak or _worth_reading(scene.atoms, dull, lang)
         or _asked(scene, "PERSON") or _asked(scene, "ADDRESS")
     ]  # fmt: skip
     found = model.read([scene.atoms for scene in scenes], needed, wanted)
@@ -164,8 +165,16 @@ def _placeholder(atoms: Sequence[Atom]) -> bool:
     return bool(words) and all(atom.upper and atom.text in OF_LABELS for atom in words)
 
 
-def _candidate(atom: Atom, lang: Language) -> bool:
-    return atom.kind == WORD and not (_plain(atom, lang) or _number(atom, lang))
+def _worth_reading(atoms: Sequence[Atom], dull: dict[str, bool], lang: Language) -> bool:
+    """Whether any word of a turn is neither an ordinary one nor a number."""
+    for atom in atoms:
+        if atom.kind == WORD:
+            known = dull.get(atom.text)
+            if known is None:
+                known = dull[atom.text] = _plain(atom, lang) or _number(atom, lang)
+            if not known:
+                return True
+    return False
 
 
 def _number(atom: Atom, lang: Language) -> bool:

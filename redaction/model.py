@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from redaction.encoder import Encoder
 from redaction.tokens import DIGITS, WORD, Atom
 
 LABELS = ("O", "PERSON", "ADDRESS")
@@ -41,12 +42,11 @@ def pieces(atoms: Sequence[Atom]) -> tuple[list[str], list[int]]:
     """Return the tokens of atoms, and for each token its atom; -1 for a mark of punctuation."""
     tokens: list[str] = []
     owners: list[int] = []
-    words = [atom for atom in atoms if atom.kind == WORD and len(atom.text) > 1]
-    shouted = 2 * sum(atom.upper for atom in words) > len(words)
+    shouted = _shouted(atoms)
     for index, atom in enumerate(atoms):
         if atom.kind == WORD:
             text = atom.text.capitalize() if atom.capital and not shouted else atom.text
-            tail = next((t for t in TAILS if atom.text.endswith(t) and len(text) > len(t)), "")
+            tail = _tail(text) if "'" in text else ""
             tokens.append(text[: len(text) - len(tail)])
             owners.append(index)
             if tail:
@@ -61,18 +61,46 @@ def pieces(atoms: Sequence[Atom]) -> tuple[list[str], list[int]]:
     return tokens, owners
 
 
-def window(before: Sequence[Atom], atoms: Sequence[Atom]) -> tuple[list[str], list[int]]:
-    """Return the tokens of a turn behind the end of the turn before, and the turn's atoms."""
+def _shouted(atoms: Sequence[Atom]) -> bool:
+    """Whether capitals say nothing here: most words are written in them."""
+    if not any(atom.upper for atom in atoms):
+        return False
+    words = [atom for atom in atoms if atom.kind == WORD and len(atom.text) > 1]
+    return 2 * sum(atom.upper for atom in words) > len(words)
+
+
+def _tail(text: str) -> str:
+    return next((tail for tail in TAILS if text.endswith(tail) and len(text) > len(tail)), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What the model sees of a turn: the end of the turn before, a mark, the turn."""
+
+    tokens: list[str]
+    own: int  # where the turn's own tokens begin
+    owners: list[int]  # the atom of each of them; -1 for a mark of punctuation
+
+
+def window(before: Sequence[Atom], atoms: Sequence[Atom]) -> Shown:
+    """Return the tokens of a turn behind the end of the turn before."""
     context, _ = pieces(before[-BEFORE:])
     tokens, owners = pieces(atoms)
-    return [*context, BETWEEN, *tokens], [-1] * (len(context) + 1) + owners
+    return Shown([*context, BETWEEN, *tokens], len(context) + 1, owners)
 
 
 class NamesModel:
-    """A loaded model. Holds no state between calls."""
+    """A loaded model. What it keeps between calls is the vectors of public words, no others."""
 
-    def __init__(self, nlp: Any) -> None:
+    def __init__(self, nlp: Any, public: Container[str] = frozenset()) -> None:
+        """Wrap a pipeline.
+
+        Args:
+            nlp: spaCy's embedding, encoder and tagger, as the recipe makes them.
+            public: lower-case words whose vectors may be remembered; a customer's never are.
+        """
         self._nlp = nlp
+        self._encoder = Encoder(nlp, public)
 
     def read(
         self, turns: Sequence[Sequence[Atom]], needed: float, wanted: Sequence[int]
@@ -91,22 +119,26 @@ class NamesModel:
         for start in range(0, len(wanted), BATCH):
             some = wanted[start : start + BATCH]
             seen = [window(turns[at - 1] if at else (), turns[at]) for at in some]
-            scores = self.scores([tokens for tokens, _ in seen])
-            for at, (_, owners), rows in zip(some, seen, scores, strict=True):
+            read = self._encoder.read([(w.tokens, w.own) for w in seen])
+            for at, shown, rows in zip(some, seen, read, strict=True):
+                if not len(rows) or rows[:, 1:].sum(axis=1).max() < needed:
+                    continue
                 sure = [(0.0, 0.0)] * len(turns[at])
-                for owner, row in zip(owners, rows, strict=True):
+                for owner, row in zip(shown.owners, rows.tolist(), strict=True):
                     if owner >= 0:
-                        sure[owner] = (float(row[1]), float(row[2]))
+                        sure[owner] = (row[1], row[2])
                 guesses[at] = spans(turns[at], sure, needed)
         return guesses
 
     def scores(self, windows: Sequence[Sequence[str]]) -> list[Any]:
-        """Return for each window an array (tokens, LABELS) of probabilities."""
+        """Return for each window an array (tokens, LABELS) of probabilities, as spaCy has them.
+
+        The recipe judges with it, and a test holds `read` against it.
+        """
         from spacy.tokens import Doc
 
         docs = [Doc(self._nlp.vocab, words=list(tokens)) for tokens in windows]
-        for name, pipe in self._nlp.pipeline[:-1]:
-            del name
+        for _, pipe in self._nlp.pipeline[:-1]:
             docs = list(pipe.pipe(docs, batch_size=BATCH))
         found: list[Any] = self._nlp.pipeline[-1][1].model.predict(docs)
         return found
@@ -162,8 +194,12 @@ def file_sha256(path: Path) -> str:
 
 
 @lru_cache(maxsize=4)
-def load_names(path: Path) -> NamesModel:
+def load_names(path: Path, public: frozenset[str] = frozenset()) -> NamesModel:
     """Load a names model; once a process.
+
+    Args:
+        path: the file.
+        public: see `NamesModel`.
 
     Raises:
         ValueError: the file is not there or no names model of this format.
@@ -181,4 +217,4 @@ def load_names(path: Path) -> NamesModel:
         raise ValueError(f"{path.name} is a names model of another format: train it anew")
     nlp = load_model_from_config(Config().from_bytes(config), auto_fill=True)
     nlp.from_bytes(weights, exclude=["vocab", "tokenizer"])
-    return NamesModel(nlp)
+    return NamesModel(nlp, public)

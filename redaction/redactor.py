@@ -115,7 +115,7 @@ class Redactor:
         join_pieces(scenes, left, self.policy, self._lang)
         if self.names:
             weak = self.policy.on("name.model.word") or self.policy.on("address.model.weak")
-            model = load_names(self.names)
+            model = load_names(self.names, self._lang.vocabulary.words)
             guess(scenes, model, self.policy.names_model, self._lang, weak=weak)
         self._echo(scenes, left)
         internet.follow(scenes, self._lang)

@@ -8,13 +8,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from redaction import Redactor, load_policy
 from redaction.guessed import guess
 from redaction.jsonl import redact_texts
 from redaction.language import load_language
-from redaction.model import LABELS, Guess, pieces, spans, window
+from redaction.model import LABELS, Guess, load_names, pieces, spans, window
 from redaction.policy import parse_policy
 from redaction.tokens import atoms_of, turns_of
 from voice_pipeline import catalogue, redactors
@@ -123,6 +126,37 @@ def test_placeholders_are_no_names() -> None:
     for redactor in WITH.values():
         _, places = redact_texts(turns, redactor)
         assert "model" not in {place["detector"] for place in places}
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.lists(st.sampled_from(["call", "Mr", "Ode", "|", "12", "'s", ".", "oak", "lane"]),
+                     max_size=12),
+            st.lists(st.sampled_from(["is", "Ottmar", "x", "zürich", "000", ",", "road", "i"]),
+                     min_size=1, max_size=30),
+        ),
+        min_size=1, max_size=8,
+    )
+)  # fmt: skip
+@settings(max_examples=40, deadline=None)
+def test_the_quick_reading_is_the_models_own(windows: list[tuple[list[str], list[str]]]) -> None:
+    """What NumPy computes for the rows that count is what spaCy computes for all of them."""
+    model = load_names(MODEL)
+    whole = model.scores([[*before, "|", *own] for before, own in windows])
+    quick = model._encoder.read([([*b, "|", *own], len(b) + 1) for b, own in windows])
+    for (before, _), slow, fast in zip(windows, whole, quick, strict=True):
+        np.testing.assert_allclose(fast, slow[len(before) + 1 :], atol=1e-5)
+
+
+def test_the_model_forgets_what_customers_said() -> None:
+    """Vectors of public words are remembered; a name heard on a call is not, nor does spaCy."""
+    public = load_language("en").vocabulary.words
+    found(WITH["balanced"], ("customer", "please tell zzyzxwick that I called about the order"))
+    model = load_names(MODEL, public)
+    assert "order" in model._encoder._known
+    assert {word.lower() for word in model._encoder._known} <= public
+    assert "zzyzxwick" not in {text.lower() for text in model._nlp.vocab.strings}
 
 
 def test_a_call_is_not_finished_by_another_redactor(tmp_path: Path) -> None:
@@ -246,8 +280,8 @@ def test_tokens_keep_their_words() -> None:
     """Every word of a turn owns a token; tails, punctuation and the turn before own none."""
     before = atoms_of(turns_of([("agent", "And your name?")])[0].words, {})
     atoms = atoms_of(turns_of([("customer", "It's O'Brien's, 42 Elm")])[0].words, {})
-    tokens, owners = window(before, atoms)
-    assert tokens == [
+    shown = window(before, atoms)
+    assert shown.tokens == [
         "And",
         "your",
         "name",
@@ -261,7 +295,7 @@ def test_tokens_keep_their_words() -> None:
         "00",
         "Elm",
     ]
-    assert [owner for owner in owners if owner >= 0] == list(range(len(atoms)))
+    assert [owner for owner in shown.owners if owner >= 0] == list(range(len(atoms)))
     assert pieces(atoms_of(turns_of([("", "JOHN SMITH HERE")])[0].words, {}))[0] == [
         "john", "smith", "here",
     ]  # fmt: skip

@@ -126,7 +126,8 @@ class Generator:
 
     def _example(self, before: list[Labelled], turn: list[Labelled]) -> Example:
         atoms = [atoms_of([Word(w, None, None) for w, _, _ in part], {}) for part in (before, turn)]
-        tokens, owners = window(atoms[0], atoms[1])
+        shown = window(atoms[0], atoms[1])
+        tokens, owners = shown.tokens, [-1] * shown.own + shown.owners
         labels = [turn[atoms[1][owner].word][1] if owner >= 0 else "O" for owner in owners]
         own = tokens.index(BETWEEN)
         return Example(tokens, [""] * own + labels[own:])
