@@ -170,6 +170,7 @@ def load_language(code: str) -> Language:
         "greetings": names["greetings"],
         "closings": names["closings"],
         "agent_openings": names["agent_openings"],
+        "own_name_leads": names["own_name_leads"],
     }
     words = {name: frozenset(text.split()) for name, text in spaced.items()}
     lists = {name: phrases([(text, name)]) for name, text in listed.items()}

@@ -55,6 +55,9 @@ def label_places(scene: Scene, lang: Language, asked: bool) -> None:
     for at, atom in enumerate(() if scene.lacks(lang.words["street_types"]) else atoms):
         if at < until or atom.kind != WORD or not lang.has("street_types", atom.text):
             continue
+        after = atoms[at + 1].text if at + 1 < len(atoms) else ""
+        if lang.has("units_after", atom.text) and lang.has("units_after", after):
+            continue  # "32 square metres"
         first = _house(scene, at, lang, asked)
         if first is None:
             continue

@@ -20,7 +20,7 @@ from redaction import answers, classify, dates, internet, names, places
 from redaction.dialogue import Dialogue, find_all, head, said_in
 from redaction.forms import find_forms
 from redaction.guessed import guess
-from redaction.language import load_language
+from redaction.language import Phrases, load_language
 from redaction.model import file_sha256, load_names
 from redaction.numbers import scan
 from redaction.pieces import join_pieces
@@ -300,10 +300,11 @@ class Redactor:
         if self.policy.agent_first_name != "keep":
             return set()
         own: set[str] = set()
+        leads = self._lang.lists["own_name_leads"]
         for scene in scenes:
             if scene.agent:
                 for span in list(scene.spans):
-                    if name := _own_name(scene, span):
+                    if name := _own_name(scene, span, leads):
                         own.add(name)
         return own
 
@@ -380,7 +381,7 @@ def _written(scene: Scene) -> bool:
     return digits >= WRITTEN_DIGITS
 
 
-def _own_name(scene: Scene, span: Span) -> str:
+def _own_name(scene: Scene, span: Span, leads: Phrases) -> str:
     """Return the first name that an agent gives as his own, and leave the rest in the span."""
     if span.label != "PERSON" or span.rule not in (
         "name.lead", "name.is", "name.speaking", "name.model",
@@ -390,11 +391,15 @@ def _own_name(scene: Scene, span: Span) -> str:
     after = scene.atoms[span.last].text if span.last < len(scene.atoms) else ""
     if "my" in before and "name" not in before and "name's" not in before:
         return ""
-    if not {"my", "i'm", "this", "am", "speaking"} & set(before) and after not in (
-        "speaking",
-        "here",
+    if (
+        not {"my", "i'm", "this", "am", "speaking"} & set(before)
+        and after not in ("speaking", "here")
+        and not any(last == span.first for _, last in find_all(scene.atoms, leads, scene.said))
     ):
         return ""
+    if after == "speaking":  # "Northgate Pharmacy, Dwayne speaking"
+        commas = [at for at in range(span.first, span.last - 1) if scene.atoms[at].comma]
+        span.first = commas[-1] + 1 if commas else span.first
     name = scene.atoms[span.first].text
     if span.last - span.first > 1:
         scene.keep(span.first, span.first + 1, span.label, span.score, span.detector, span.rule,

@@ -109,6 +109,31 @@ def test_the_agents_own_first_name_stays() -> None:
     assert found(WITH["paranoid"], *turns) == [("ottmar", "PERSON")]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Thanks for calling Brightwater, you're through to Shanice, how can I help?",
+        "Welcome to Northgate Pharmacy, Dwayne speaking.",
+        "good morning you're through to tavinder at blue co",
+    ],
+)
+def test_agents_name_themselves_in_many_ways(text: str) -> None:
+    """The forms in which a call is opened leave the agent's own first name as well."""
+    assert found(WITH["balanced"], ("agent", text)) == []
+
+
+def test_somebody_else_is_not_the_agents_own_name() -> None:
+    """A colleague's name is somebody's."""
+    text = "I'm putting you through to Shanice in billing"
+    assert found(WITH["balanced"], ("agent", text)) == [("Shanice", "PERSON")]
+
+
+def test_squares_measure() -> None:
+    """An area is no address; a square with a name is one."""
+    assert said("we can fit 32 square metres of that oak") == []
+    assert ("32 castle square", "ADDRESS") in said("I live at 32 castle square")
+
+
 def test_a_call_reads_the_same_every_time() -> None:
     """Findings depend on the call alone: not on the run, nor on what else is read."""
     turns = [("agent", "who signed for it"), ("customer", "some karolin i think")] * 150
