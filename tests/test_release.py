@@ -73,6 +73,7 @@ def test_names_and_metadata_are_read_too() -> None:
     assert not judged(lambda n: n, name=f"call {CARD}.wav").passed
     assert not judged(lambda n: n, metadata={"customer_ref": f"card number {CARD}"}).passed
     assert judged(lambda n: n, metadata={"customer_ref": "account 12345678"}).passed
+    assert judged(lambda n: n, name="rec_20261124093015-1732441815.771.wav").passed
 
 
 def test_a_call_that_was_held_stays_held() -> None:

@@ -14,6 +14,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+from redaction import stamps
 from voice_pipeline import audio
 from voice_pipeline.codec import encode
 from voice_pipeline.domain import Received, Ref
@@ -210,13 +211,21 @@ def receive(
 
 
 def scrub_name(name: str, scrub: Scrub) -> str:
-    """Return a file's base name without personal data and without control characters."""
+    """Return a file's base name without personal data and without control characters.
+
+    Dates, times and counters that recorders write stay, so that a call can be found again.
+    """
     stem, dot, suffix = name.rpartition(".")
     stem, suffix = (stem, f".{suffix}") if dot and stem else (name, "")
     plain = "".join(c if c.isprintable() else " " for c in stem)
-    words = re.sub(r"[_\-.+]+", " ", plain)
+    pieces = (piece if stamp else _scrubbed(piece, scrub) for piece, stamp in stamps.split(plain))
+    return "".join(pieces) + suffix
+
+
+def _scrubbed(text: str, scrub: Scrub) -> str:
+    words = re.sub(r"[_\-.+]+", " ", text)
     clean = scrub(words, False)
-    return (plain if clean == words else clean) + suffix
+    return text if clean == words else clean
 
 
 def _open(path: Path) -> BinaryIO:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from redaction import Turn, Word, tokenize
+from redaction import Turn, Word, stamps, tokenize
 from voice_pipeline.domain import (
     CaseNote,
     Finding,
@@ -61,7 +61,7 @@ def release(
     said = " ".join(_plain(turn.text) for turn in text.turns)
     payloads = {
         "note": (list(_strings(note_json(note))), HARD_LABELS),
-        "name": ([recording.name], HARD_LABELS),
+        "name": ([stamps.without(recording.name)], HARD_LABELS),
         "metadata": (list(_strings(dict(recording.metadata))), NEVER_AN_IDENTIFIER),
     }
     read, reasons = 0, []
