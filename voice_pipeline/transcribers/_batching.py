@@ -89,19 +89,20 @@ class Batcher(Generic[T, R]):
         self._is_short_of_memory = is_short_of_memory
         self._changed = threading.Condition()
         self._waiting: list[_Waiting[T, R]] = []  # in order of arrival
-        self._preparing = 0
+        self._preparing: set[int] = set()  # threads
         self._thread: threading.Thread | None = None
 
     @contextmanager
     def preparing(self) -> Iterator[None]:
-        """Announce tasks: while somebody is in here, a batch that is not full waits a little."""
+        """Announce tasks of this thread: until they are handed in, a batch waits a little."""
+        me = threading.get_ident()
         with self._changed:
-            self._preparing += 1
+            self._preparing.add(me)
         try:
             yield
         finally:
             with self._changed:
-                self._preparing -= 1
+                self._preparing.discard(me)
                 self._changed.notify_all()
 
     def run(self, tasks: Sequence[T], done: Callable[[int], None] = lambda count: None) -> list[R]:
@@ -115,11 +116,10 @@ class Batcher(Generic[T, R]):
             Exception: what `work` raised for one of these tasks; of other callers' tasks, nothing.
         """
         mine = [_Waiting[T, R](task) for task in tasks]
-        if not mine:
-            return []
         with self._changed:
             self._waiting += mine
-            if self._thread is None:
+            self._preparing.discard(threading.get_ident())
+            if mine and self._thread is None:
                 self._thread = threading.Thread(target=self._serve, name="batcher", daemon=True)
                 self._thread.start()
             self._changed.notify_all()

@@ -182,15 +182,15 @@ class FasterWhisper:
             )
         if not engine.decoder.is_multilingual:
             language = "en"
+        listener = Listener(engine, beam=self._options.beam_size, done=progress)
+        heard: dict[int, list[Heard]] = defaultdict(list)
         with engine.batcher.preparing():
             segments = [replace(own, samples=_finite(own.samples)) for own in segments]
             speech = [self._activity(segment.samples) for segment in segments]
             windows = lay_out(cut(segments, [bool(own) for own in speech]), pack=self._options.pack)
             features = [engine.decoder.features(window.samples()) for window in windows]
-        listener = Listener(engine, beam=self._options.beam_size, done=progress)
-        heard: dict[int, list[Heard]] = defaultdict(list)
-        for own in listener.hear(windows, features, language):
-            heard[own.piece.segment].append(own)
+            for own in listener.hear(windows, features, language):
+                heard[own.piece.segment].append(own)
         progress(1.0)
         return [
             _joined(
