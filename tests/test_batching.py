@@ -334,10 +334,20 @@ def test_an_idle_queue_is_let_go() -> None:
     assert batcher.run([Sum(1)]) == [2]
     until(lambda: batcher._thread is None)
     assert batcher.run([Sum(2)]) == [4], "and the next task starts another"
-    gone = weakref.ref(batcher)
     until(lambda: batcher._thread is None)
-    del batcher
-    end = time.monotonic() + IDLE
+
+
+def test_an_idle_model_can_be_freed() -> None:
+    """Nothing holds a queue that nobody uses: neither the thread nor the process."""
+
+    def used() -> weakref.ref[Batcher[Sum, int]]:
+        batcher = Desk().batcher()
+        assert batcher.run([Sum(1)]) == [2]
+        return weakref.ref(batcher)
+
+    gone = used()
+    end = time.monotonic() + IDLE + SOON
     while gone() is not None and time.monotonic() < end:
         gc.collect()
+        time.sleep(0.05)
     assert gone() is None

@@ -1,8 +1,9 @@
 """Builds a tiny Whisper that says which tone it hears: text depends on the audio, no download.
 
-Tone number k makes it say `k0 k1 k2` (as letters: `a0 a1 a2`). One convolution channel listens to
-one mel bin a tone; a second attention head of the decoder carries the mean over time to the output,
-where position and tone together choose the token. The rest is as in `tiny_whisper`.
+The first tone makes it say `a0 a1 a2`, the second `b0 b1 b2`; they speak English or German in turn.
+One convolution channel listens to one mel bin a tone; a second attention head of the decoder
+carries the mean over time to the output, where position and tone together choose the token. The
+rest is as in `tiny_whisper`.
 """
 
 from __future__ import annotations
@@ -19,12 +20,8 @@ VOICES = "abcdefgh"
 TONES = (300.0, 500.0, 800.0, 1200.0, 1700.0, 2400.0, 3300.0, 4500.0)  # Hz, a voice each
 WORDS = 3
 HALF = 32  # hidden positions of each head: time and place in the text; voices
-FOR_PLACE, FOR_VOICE, FOR_END, FOR_SPEECH = (
-    20.0,
-    300.0,
-    5000.0,
-    1000.0,
-)  # logits: whoever ends wins, place before voice
+# logits, by weight: what can be said at all, the end, the voice, and the place among one voice's
+FOR_SPEECH, FOR_END, FOR_VOICE, FOR_PLACE = 1000.0, 5000.0, 300.0, 20.0
 
 
 def tone(voice: int, seconds: float) -> Weights:
@@ -36,6 +33,11 @@ def tone(voice: int, seconds: float) -> Weights:
 def said_by(voice: int) -> list[str]:
     """Return what the model says when it hears that voice."""
     return [f"{VOICES[voice]}{number}" for number in range(WORDS)]
+
+
+def language_of(voice: int) -> str:
+    """Return the language that is detected for a voice."""
+    return "de" if voice % 2 else "en"
 
 
 def build(folder: Path) -> Path:
@@ -72,9 +74,10 @@ def build(folder: Path) -> Path:
             output[token, first + number] = FOR_PLACE
             output[token, HALF + voice] = FOR_VOICE
     output[tokenizer.token_to_id("<|endoftext|>"), first + WORDS] = FOR_END
-    for language in LANGUAGES:
-        output[tokenizer.token_to_id(f"<|{language}|>"), 0] = FOR_END
-    output[tokenizer.token_to_id("<|en|>"), 0] *= 1.1
+    for voice in range(len(TONES)):
+        token = tokenizer.token_to_id(f"<|{language_of(voice)}|>")
+        output[token, 0] = FOR_END
+        output[token, HALF + voice] = FOR_VOICE
     output[:, :HALF] -= output[:, :HALF].mean(axis=1, keepdims=True)  # what is alike says nothing
     spec.decoder.layer_norm.beta[-1] = 1.0  # everything that can be said is likelier than the rest
     output[np.any(output, axis=1), -1] += FOR_SPEECH

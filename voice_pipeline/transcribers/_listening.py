@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from redaction.records import Word
-from voice_pipeline.transcribers._decoding import Answer, Asked, Features
+from voice_pipeline.errors import Retryable
+from voice_pipeline.transcribers._decoding import Answer, Asked, Features, is_short_of_memory
 from voice_pipeline.transcribers._engines import Engine
 from voice_pipeline.transcribers._hallucination import doubt_loops
 from voice_pipeline.transcribers._windows import Lane, Piece, Window, place
@@ -212,7 +213,14 @@ class Listener:
                 self._finished = before + count
                 self._report(min(1.0, self._finished / self._total))
 
-        return self._engine.batcher.run(asked, done)
+        try:
+            return self._engine.batcher.run(asked, done)
+        except (RuntimeError, MemoryError) as error:
+            if is_short_of_memory(error):  # for a single window: the batch was halved down to it
+                raise Retryable(
+                    "too little memory to hear a single window", code="no_memory"
+                ) from error
+            raise
 
 
 def _mean(votes: Sequence[tuple[Mapping[str, float], float]]) -> dict[str, float]:
