@@ -33,6 +33,8 @@ def build(
     language: str = "en",
     multilingual: bool = True,
     sure: float = SURE,
+    frames: int = BUCKET,
+    early: int = 0,
 ) -> Path:
     """Write a model folder that faster-whisper loads.
 
@@ -42,9 +44,11 @@ def build(
         language: what language detection answers.
         multilingual: CTranslate2 decides this by an empty string in the vocabulary.
         sure: logit of each wanted token; a low one gives unsure words.
+        frames: encoder frames of 20 ms from one word to the next.
+        early: buckets by which all words come sooner; 3 lets the first word last one step.
     """
     spoken = says.split()
-    tokenizer = _tokenizer(spoken, multilingual)
+    tokenizer = tokenizer_of(spoken, multilingual)
     vocabulary = [
         token for token, _ in sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
     ]
@@ -59,8 +63,8 @@ def build(
     ]
     width = max(32, first + len(sequence) + 2)
     spec = WhisperSpec(1, 1, 1, 1)
-    _encoder(spec.encoder, width)
-    _decoder(spec.decoder, width, len(vocabulary))
+    encoder_of(spec.encoder, width, frames, early)
+    decoder_of(spec.decoder, width, len(vocabulary))
     output = np.zeros((len(vocabulary), width), np.float32)
     for position, token in enumerate(sequence):
         output[token, first + position] += sure
@@ -81,7 +85,7 @@ def build(
     return folder
 
 
-def _tokenizer(spoken: Sequence[str], multilingual: bool) -> Any:
+def tokenizer_of(spoken: Sequence[str], multilingual: bool) -> Any:
     tokens = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokens += sorted({"Ġ" + word for word in spoken} - set(tokens))
     tokens += [""] if multilingual else []
@@ -105,16 +109,16 @@ def _tokenizer(spoken: Sequence[str], multilingual: bool) -> Any:
     return tokenizer
 
 
-def _zeros(*shape: int) -> Weights:
+def zeros(*shape: int) -> Weights:
     return np.zeros(shape, np.float32)
 
 
 def _norm(layer: Any, width: int) -> None:
-    layer.gamma, layer.beta = np.ones(width, np.float32), _zeros(width)
+    layer.gamma, layer.beta = np.ones(width, np.float32), zeros(width)
 
 
 def _linear(layer: Any, out: int, into: int) -> None:
-    layer.weight, layer.bias = _zeros(out, into), _zeros(out)
+    layer.weight, layer.bias = zeros(out, into), zeros(out)
 
 
 def _block(layer: Any, width: int) -> None:
@@ -127,18 +131,18 @@ def _block(layer: Any, width: int) -> None:
     _linear(layer.ffn.linear_1, width, 4 * width)
 
 
-def _encoder(encoder: Any, width: int) -> None:
-    encoder.conv1.weight, encoder.conv1.bias = _zeros(width, 80, 3), _zeros(width)
-    encoder.conv2.weight, encoder.conv2.bias = _zeros(width, width, 3), _zeros(width)
-    times = _zeros(1500, width)
-    times[np.arange(1500), np.minimum(np.arange(1500) // BUCKET, width - 1)] = 1.0
+def encoder_of(encoder: Any, width: int, frames: int, early: int) -> None:
+    encoder.conv1.weight, encoder.conv1.bias = zeros(width, 80, 3), zeros(width)
+    encoder.conv2.weight, encoder.conv2.bias = zeros(width, width, 3), zeros(width)
+    times = zeros(1500, width)
+    times[np.arange(1500), np.minimum(np.arange(1500) // frames + early, width - 1)] = 1.0
     encoder.position_encodings.encodings = times
     _norm(encoder.layer_norm, width)
     for layer in encoder.layer:
         _block(layer, width)
 
 
-def _decoder(decoder: Any, width: int, tokens: int) -> None:
+def decoder_of(decoder: Any, width: int, tokens: int) -> None:
     for layer in decoder.layer:
         _block(layer, width)
         cross = layer.attention
@@ -148,9 +152,9 @@ def _decoder(decoder: Any, width: int, tokens: int) -> None:
         _linear(cross.linear[2], width, width)
         same = (np.eye(width) * 1.5).astype(np.float32)
         cross.linear[0].weight = same
-        cross.linear[1].weight = np.concatenate([same, _zeros(width, width)])
+        cross.linear[1].weight = np.concatenate([same, zeros(width, width)])
     _norm(decoder.layer_norm, width)
-    decoder.embeddings.weight = _zeros(tokens, width)
-    positions = _zeros(448, width)
+    decoder.embeddings.weight = zeros(tokens, width)
+    positions = zeros(448, width)
     positions[np.arange(448), np.minimum(np.arange(448), width - 1)] = 1.0
     decoder.position_encodings.encodings = positions

@@ -7,6 +7,7 @@ and a changed model or policy is a new revision instead of a silent overwrite.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -41,6 +42,7 @@ class Kit:
         self.settings = settings
         self.store = Store(settings.data)
         self._stages: dict[str, Stages] = {}
+        self._building = threading.Lock()
         self.engine = Engine(self.store, self)
         self.evidence = Evidence(self.store, self.engine)
 
@@ -96,10 +98,11 @@ class Kit:
         )
 
     def stages(self, plan: str) -> Stages:
-        """Build the stages that a plan names; built once a process."""
-        if plan not in self._stages:
-            self._stages[plan] = self._build(self.store.plan(plan))
-        return self._stages[plan]
+        """Build the stages that a plan names; built once a process, however many calls start."""
+        with self._building:
+            if plan not in self._stages:
+                self._stages[plan] = self._build(self.store.plan(plan))
+            return self._stages[plan]
 
     def _build(self, plan: dict[str, Any]) -> Stages:
         from voice_pipeline.stages.analyse import analyse
