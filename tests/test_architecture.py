@@ -21,7 +21,7 @@ RANKS = [
     ["domain"],
     ["codec", "ports"],
     ["spoken"],
-    ["adapters", "audio", "catalogue", "store", "policy", "knowledge", "vcon", "testing", "claims"],
+    ["adapters", "audio", "catalogue", "store", "policy", "knowledge", "vcon", "testing", "claims", "examples"],
     ["transcribers", "diarizers", "analysts", "connectors", "embedders", "stages", "note"],
     ["pipeline"],
     ["engine", "config"],

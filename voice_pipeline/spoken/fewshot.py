@@ -25,6 +25,8 @@ Truth = NDArray[np.int64]  # index of the label of each example
 
 PENALTIES = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
 TEMPERATURES = np.geomspace(0.02, 1.0, 40)
+NEAR_WEIGHT = 4.0  # scale of similarity beside log-odds, so that one penalty fits both
+FEWEST_TRIED = 50  # answers from which it is learnt how often they are right
 NAME_WEIGHT = 2.0  # how many examples a label's name counts as
 EMBEDDED = 0.5  # share of vectors in likeness, where there is an embedder
 TUNED_ON = 2000  # examples at most on which penalty and temperature are chosen
@@ -104,14 +106,18 @@ class FewShot:
     def guess(self, texts: Sequence[str]) -> list[Guess]:
         """Return the most likely label of each text."""
         shares, near = self.shares(texts)
-        best = shares.argmax(axis=1)
+        sure = self._trusted(shares.max(axis=1), near) if texts else near
         return [
-            Guess(self.labels[label], float(row[label]), float(similarity))
-            for label, row, similarity in zip(best, shares, near, strict=True)
+            Guess(self.labels[label], float(confidence), float(similarity))
+            for label, confidence, similarity in zip(shares.argmax(axis=1), sure, near, strict=True)
         ]
 
     def shares(self, texts: Sequence[str]) -> tuple[Array, Array]:
-        """Return calibrated probabilities, shape (texts, labels), and nearest similarities."""
+        """Return probabilities, shape (texts, labels), and nearest similarities.
+
+        They sum to one a text and may be weighed against other evidence; for one answer, `guess`
+        is better calibrated.
+        """
         if not texts:
             return np.zeros((0, len(self.labels))), np.zeros(0)
         seen = self._seen(texts)
@@ -167,7 +173,15 @@ class FewShot:
         if count > TUNED_ON:  # more examples make scores steeper than those it was chosen on
             self.temperature = _temperature(left_out, truth)[1]
         shares = softmax(left_out / self.temperature)
-        self._trial = Trial(shares.max(axis=1), shares.argmax(axis=1) == truth, near)
+        right = shares.argmax(axis=1) == truth
+        self._trust = _trust(_evidence(shares.max(axis=1), near), right)
+        self._trial = Trial(self._trusted(shares.max(axis=1), near), right, near)
+
+    def _trusted(self, share: Array, near: Array) -> Array:
+        """Return how often an answer with this share and similarity is right."""
+        if self._trust is None:
+            return share
+        return np.asarray(self._trust.predict_proba(_evidence(share, near))[:, 1])
 
     def _tuned(
         self, likeness: Array, answers: Array, weights: Array, kept: Truth, penalty: float
@@ -239,6 +253,22 @@ def _temperature(scores: Array, truth: Truth) -> tuple[float, float]:
     losses = [float(-np.log(softmax(scores / t)[rows, truth] + 1e-12).mean()) for t in TEMPERATURES]
     best = int(np.argmin(losses))
     return losses[best], float(TEMPERATURES[best])
+
+
+def _evidence(share: Array, near: Array) -> Array:
+    """Return what speaks for an answer, shape (texts, 3): log-odds, similarity, both together."""
+    odds = np.log(np.clip(share, 1e-6, 1 - 1e-6) / np.clip(1 - share, 1e-6, 1))
+    return np.stack([odds, NEAR_WEIGHT * near, odds * near], axis=1)
+
+
+def _trust(evidence: Array, right: NDArray[np.bool_]) -> Any:
+    """Fit how often answers are right (Platt 1999): softmax of ridge scores is too sure at the top
+    and too modest at the bottom. None where there is too little to learn it from."""
+    from sklearn.linear_model import LogisticRegression
+
+    if len(right) < FEWEST_TRIED or right.all() or not right.any():
+        return None
+    return LogisticRegression(C=1.0).fit(evidence, right)
 
 
 def _nearest(texts: _Seen, known: _Seen, *, but_itself: bool = False) -> Array:

@@ -19,6 +19,7 @@ ERROR_RATE = 0.05  # wanted among automatic answers, where nobody says otherwise
 # about likeness than vectors do, so they must be nearer.
 ALONE = {"words": 0.2, "vectors": 0.1}
 CAUTIOUS = 0.8  # confidence where there are too few answers to learn one from
+FLOOR = 0.5  # what is more likely wrong than right is never automatic
 NEVER = 1.01  # a gate that nothing passes
 
 
@@ -29,7 +30,7 @@ class Gates:
     confidence: float
     similarity: float
     automatic: float | None = None  # share of the known answers that pass; None: too few to say
-    error: float | None = None  # share of wrong ones among those, at least as large as expected
+    error: float | None = None  # share of wrong ones expected among those
 
     def pass_(self, confidence: float, similarity: float) -> bool:
         return confidence >= self.confidence and similarity >= self.similarity
@@ -43,7 +44,7 @@ def nearness(trial: Trial, *, vectors: bool) -> float:
 def learn(trial: Trial, error_rate: float, *, similarity: float) -> Gates:
     """Return the widest gates behind which the error stays within the rate.
 
-    The error is taken as the larger of two estimates, that counted and that which the confidences
+    The error is taken as the mean of two estimates, that counted and that which the confidences
     themselves promise: the first is noisy, the second only as good as the calibration.
 
     Args:
@@ -56,17 +57,20 @@ def learn(trial: Trial, error_rate: float, *, similarity: float) -> Gates:
     """
     if len(trial.right) < FEWEST:
         raise ValueError(f"at least {FEWEST} labelled texts are needed to set gates")
-    near = trial.similarity >= similarity
+    near = (trial.similarity >= similarity) & (trial.confidence >= FLOOR)
     order = np.argsort(-np.where(near, trial.confidence, -1.0), kind="stable")[: int(near.sum())]
     sure, right = trial.confidence[order], trial.right[order]
     passed = np.arange(1, len(order) + 1)
-    error = np.maximum(np.cumsum(~right) / passed, np.cumsum(1 - sure) / passed)
+    error = (np.cumsum(~right) + np.cumsum(1 - sure)) / (2 * passed)
     within = np.flatnonzero(error <= error_rate)
     if not len(within):
         return Gates(NEVER, similarity, 0.0, 0.0)
     last = within[-1]
     return Gates(
-        float(sure[last]), similarity, float(passed[last] / len(trial.right)), float(error[last])
+        max(FLOOR, float(sure[last])),
+        similarity,
+        float(passed[last] / len(trial.right)),
+        float(error[last]),
     )
 
 
