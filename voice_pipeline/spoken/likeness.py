@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 from typing import Any
 
@@ -105,15 +106,16 @@ def _subjects(heard: Said) -> list[str]:
     return found + [f"{first} {second}" for first, second in combinations(kinds, 2)]
 
 
-def _groups(word: str) -> list[str]:
+@lru_cache(maxsize=20_000)
+def _groups(word: str) -> tuple[str, ...]:
     edged = f" {word} "
     shortest, longest = LETTERS
     found: list[str] = []
     for length in range(shortest, longest + 1):
         if length >= len(edged):
-            return [*found, edged]
+            return (*found, edged)
         found += [edged[at : at + length] for at in range(len(edged) - length + 1)]
-    return found
+    return tuple(found)
 
 
 VIEWS: dict[str, Callable[[Said], Iterable[str]]] = {

@@ -12,8 +12,6 @@ from functools import cache, lru_cache
 
 from voice_pipeline.spoken.words import vocabulary
 
-LONGEST = 4  # words of a phrase
-
 # Words that shape a sentence and say little about its subject.
 FUNCTION_WORDS = vocabulary(
     "a an the this that these those i me my mine we us our you your he him his she her it its they"
@@ -113,10 +111,12 @@ def stem(word: str) -> str:
 def synonyms(stems: Sequence[str]) -> list[str]:
     """Return the groups that words and phrases of a text stand for, as `#name`."""
     words, phrases = _groups()
-    found = [name for word in stems for name in words.get(word, ())]
-    for length in range(2, LONGEST + 1):
-        for start in range(len(stems) - length + 1):
-            found.extend(phrases.get(" ".join(stems[start : start + length]), ()))
+    found: list[str] = []
+    for start, word in enumerate(stems):
+        found.extend(words.get(word, ()))
+        for phrase, name in phrases.get(word, ()):
+            if tuple(stems[start : start + len(phrase)]) == phrase:
+                found.append(name)
     return found
 
 
@@ -127,21 +127,22 @@ def rare(stems: Sequence[str]) -> list[str]:
 
 
 @cache
-def _groups() -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+def _groups() -> tuple[dict[str, list[str]], dict[str, list[tuple[tuple[str, ...], str]]]]:
+    """Return the groups of each stem, and the phrases that begin with each stem."""
     words: dict[str, list[str]] = defaultdict(list)
-    phrases: dict[str, list[str]] = defaultdict(list)
+    phrases: dict[str, list[tuple[tuple[str, ...], str]]] = defaultdict(list)
     for line in GROUPS.strip().splitlines():
         name, _, rest = line.partition(":")
         first, *others = rest.split("|")
         for word in dict.fromkeys(map(stem, first.split())):
             words[word].append(f"#{name}")
         for phrase in dict.fromkeys(_stems(other) for other in others):
-            phrases[phrase].append(f"#{name}")
+            phrases[phrase[0]].append((phrase, f"#{name}"))
     return dict(words), dict(phrases)
 
 
-def _stems(phrase: str) -> str:
-    return " ".join(map(stem, phrase.replace("-", " ").split()))
+def _stems(phrase: str) -> tuple[str, ...]:
+    return tuple(map(stem, phrase.replace("-", " ").split()))
 
 
 @cache
