@@ -10,6 +10,8 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+from voice_pipeline.adapters import KINDS
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "voice_pipeline"
 
@@ -19,8 +21,8 @@ RANKS = [
     ["domain"],
     ["codec", "ports"],
     ["spoken"],
-    ["adapters", "audio", "catalogue", "store", "policy", "knowledge", "vcon", "testing", "claims"],
-    ["transcribers", "diarizers", "analysts", "connectors", "stages", "note"],
+    ["adapters", "audio", "catalogue", "store", "policy", "knowledge", "vcon", "testing", "claims", "examples"],
+    ["transcribers", "diarizers", "analysts", "connectors", "embedders", "stages", "note"],
     ["pipeline"],
     ["engine", "config"],
     ["results", "intake", "scrub", "evidence", "redactors"],
@@ -91,7 +93,7 @@ def test_adapters_do_not_know_one_another() -> None:
     wrong = []
     for name, tree in modules():
         folder, _, file = name.partition("/")
-        if folder in ("transcribers", "diarizers", "analysts", "connectors") and file:
+        if folder in KINDS and file:
             for module, line in imported(tree):
                 parts = module.split(".")
                 private = len(parts) > 2 and parts[2].startswith("_")

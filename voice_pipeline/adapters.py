@@ -18,7 +18,7 @@ from typing import Any
 
 from voice_pipeline.errors import Misconfigured
 
-KINDS = ("transcribers", "diarizers", "analysts", "connectors")
+KINDS = ("transcribers", "diarizers", "analysts", "connectors", "embedders")
 
 
 @dataclass(frozen=True, slots=True)

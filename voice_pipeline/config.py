@@ -70,6 +70,11 @@ class Settings(BaseSettings):
     analyst: Part = Field(
         default_factory=lambda: Part(use="offline"), description="who writes the case note"
     )
+    embedder: Part | None = Field(
+        None,
+        description="how texts become vectors, for example `local` with the option `path`; "
+        "default: none, likeness is counted in words",
+    )
     redaction: str = Field(
         "balanced", description="redaction profile: precise, balanced, paranoid, or a YAML file"
     )

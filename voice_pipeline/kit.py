@@ -26,7 +26,7 @@ from voice_pipeline.note import note_json
 from voice_pipeline.pipeline import Outcome, Stages
 from voice_pipeline.policy.load import load_pack
 from voice_pipeline.policy.pack import Pack
-from voice_pipeline.ports import Analyst, Connector, Diarizer, Stage, Transcriber
+from voice_pipeline.ports import Analyst, Connector, Diarizer, Embedder, Stage, Transcriber
 from voice_pipeline.redactors import build_redactor, planned_redactor
 from voice_pipeline.results import CallResult
 from voice_pipeline.scrub import Scrubber
@@ -318,6 +318,14 @@ def build_diarizers(part: Part) -> Callable[[Recording], Diarizer]:
 
 def build_analyst(part: Part, pack: Pack) -> Analyst:
     built: Analyst = adapters.load("analysts", part.use).build(part.options, offer={"pack": pack})
+    return built
+
+
+def build_embedder(part: Part | None) -> Embedder | None:
+    """Build the embedder of the settings; None: none is set, and likeness is counted in words."""
+    if part is None:
+        return None
+    built: Embedder = adapters.load("embedders", part.use).build(part.options)
     return built
 
 

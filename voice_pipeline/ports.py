@@ -11,6 +11,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Generic, Protocol, TypeVar, overload
 
+import numpy as np
+from numpy.typing import NDArray
+
 from voice_pipeline.domain import (
     CaseNote,
     Heard,
@@ -31,6 +34,7 @@ T = TypeVar("T")
 F_co = TypeVar("F_co", bound=Callable[..., Any], covariant=True)
 
 Progress = Callable[[float], None]  # called with the finished share, 0..1
+Vectors = NDArray[np.float32]  # shape (texts, dimension), each row of unit length, or zero
 
 
 # ---------------------------------------------------------------- speech
@@ -108,6 +112,35 @@ class Analyst(Protocol):
     def made_by(self) -> str: ...
 
     def analyse(self, transcript: RedactedTranscript, metadata: Mapping[str, str]) -> CaseNote: ...
+
+
+class Embedder(Protocol):
+    """Turns redacted texts into vectors whose cosine says how alike they are."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def made_by(self) -> str:
+        """Model, hash and dimension. Kept beside every stored vector; two are never mixed."""
+
+    @property
+    def dimension(self) -> int: ...
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Return one row a text, shape (texts, dimension), unit length; zeros for an empty text.
+
+        Raises:
+            Retryable: the model did not answer this time.
+            Permanent: its answer cannot be used.
+            Misconfigured: the model is missing, damaged or of another kind.
+        """
+
+
+def unit_rows(vectors: Vectors) -> Vectors:
+    """Return the rows at unit length; a row of zeros stays one."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.where(lengths > 0, lengths, 1), np.float32)
 
 
 class Connector(Protocol):

@@ -22,7 +22,7 @@ import numpy as np
 
 from redaction.records import Word
 from voice_pipeline.domain import Ref, Samples, Segment, SegmentSpeech
-from voice_pipeline.ports import Connector, Progress, Transcriber, TranscriberTraits
+from voice_pipeline.ports import Connector, Embedder, Progress, Transcriber, TranscriberTraits
 
 RATE = 16000  # Hz
 
@@ -193,6 +193,32 @@ def connector_contract(make: Callable[[], Connector]) -> None:
     other = again.deliver("contract-2", note)
     assert other.external_id != receipt.external_id, "another key is another record"
     assert make().find("contract-3") is None, "a key that was never written is not found"
+
+
+def embedder_contract(make: Callable[[], Embedder]) -> None:
+    """Check an embedder against its port.
+
+    Args:
+        make: builds the adapter; called twice.
+
+    Raises:
+        AssertionError: the adapter breaks the contract; the message says where.
+    """
+    embedder = make()
+    assert embedder.name, "name is empty"
+    assert str(embedder.dimension) in embedder.made_by, "made_by must name model and dimension"
+    texts = ["where is my parcel", "", "i was billed twice " * 400, "ünïcode \u202e 你好", " \n"]
+    rows = embedder.embed(texts)
+    assert rows.shape == (len(texts), embedder.dimension), "one row a text, in the same order"
+    assert rows.dtype == np.float32, "vectors are float32"
+    lengths = np.linalg.norm(rows, axis=1)
+    assert np.allclose(lengths, [1, 0, 1, 1, 0], atol=1e-3), "unit length; zeros for empty texts"
+    assert embedder.embed([]).shape == (0, embedder.dimension), "no texts, no rows"
+    alone = np.concatenate([embedder.embed([text]) for text in texts])
+    assert np.allclose(alone, rows, atol=1e-3), "a vector depends on what it was batched with"
+    again = make()
+    assert again.made_by == embedder.made_by, "made_by changes between processes"
+    assert np.allclose(again.embed(texts), rows, atol=1e-3), "same model, other vectors"
 
 
 def _calibration_rises(traits: TranscriberTraits) -> None:

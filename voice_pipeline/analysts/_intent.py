@@ -54,6 +54,7 @@ class Intents:
         self._model = FewShot(
             [example for kind in kinds for example in kind.examples],
             [kind.label for kind in kinds for _ in kind.examples],
+            names={kind.label: kind.title for kind in kinds},
         )
         self._kinds: list[RequestKind] = [
             next(kind for kind in kinds if kind.label == label) for label in self._model.labels

@@ -51,6 +51,7 @@ class Suite(StrEnum):
     asr = "asr"
     diarization = "diarization"
     redaction = "redaction"
+    classification = "classification"
     escalation = "escalation"
     summary = "summary"
 
@@ -158,6 +159,53 @@ def analyse(
     raise typer.Exit(run(analyst, config=context.obj["config"], data=context.obj["data"]))
 
 
+@app.command(
+    epilog="Example: voice-pipeline classify --examples examples.csv < texts.jsonl > types.jsonl"
+)
+def classify(
+    context: typer.Context,
+    examples: Annotated[Path, typer.Option(help="CSV of text,label: how each type is asked for.")],
+    embeddings: Annotated[
+        Path | None, typer.Option(help="Folder of an embedding model. [default: words alone]")
+    ] = None,
+    auto_confidence: Annotated[
+        float | None, typer.Option(help="Automatic from this confidence.", min=0, max=1)
+    ] = None,
+    auto_similarity: Annotated[
+        float | None, typer.Option(help="Automatic from this similarity.", min=0, max=1)
+    ] = None,
+    error_rate: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of automatic answers that may be wrong. [default: 0.05]", min=0, max=1
+        ),
+    ] = None,
+    tune: Annotated[
+        Path | None,
+        typer.Option(help="CSV of text,label to set the gates on. [default: the examples]"),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Do not state model and gates.")] = False,
+) -> None:
+    """Sort JSON lines of text into request types by examples, and say which are sure."""
+    from voice_pipeline.cli.classify import Request, run
+
+    raise typer.Exit(
+        run(
+            Request(
+                examples,
+                embeddings=embeddings,
+                auto_confidence=auto_confidence,
+                auto_similarity=auto_similarity,
+                error_rate=error_rate,
+                tune=tune,
+                config=context.obj["config"],
+                data=context.obj["data"],
+                quiet=quiet,
+            )
+        )
+    )
+
+
 @app.command(epilog="Example: voice-pipeline evaluate asr --data samples")
 def evaluate(
     context: typer.Context,
@@ -175,6 +223,9 @@ def evaluate(
             help="redaction: folder of spoken digits (zero/ to nine/), measures muting instead."
         ),
     ] = None,
+    embeddings: Annotated[
+        Path | None, typer.Option(help="classification: folder of an embedding model.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Measure a part on labelled calls: figures with n and 95 % intervals."""
@@ -187,6 +238,7 @@ def evaluate(
             transcriber=transcriber,
             profile=profile.value,
             audio=audio,
+            embeddings=embeddings,
             as_json=as_json,
             settings_file=context.obj["config"],
             state=context.obj["data"],

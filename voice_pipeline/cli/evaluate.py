@@ -22,6 +22,7 @@ def run(
     transcriber: str | None,
     profile: str,
     audio: Path | None,
+    embeddings: Path | None,
     as_json: bool,
     settings_file: Path | None,
     state: Path | None,
@@ -31,6 +32,13 @@ def run(
         from voice_pipeline.metrics import muting
 
         report = muting.evaluate(audio, profile=profile)
+    elif suite == "classification":
+        from voice_pipeline.cli.classify import embedder
+        from voice_pipeline.metrics import classification
+
+        report = classification.evaluate(
+            _truth(data), embedder=embedder(embeddings, settings_file, state)
+        )
     else:
         report = _evaluate(suite, _truth(data), settings, transcriber, profile)
     if as_json:
