@@ -102,9 +102,11 @@ class Kit:
         return self._stages[plan]
 
     def _build(self, plan: dict[str, Any]) -> Stages:
+        from voice_pipeline.stages.adopt import adopt
         from voice_pipeline.stages.analyse import analyse
         from voice_pipeline.stages.diarize import diarize
         from voice_pipeline.stages.escalate import escalate
+        from voice_pipeline.stages.given_turns import adopt_turns
         from voice_pipeline.stages.ingest import ingest
         from voice_pipeline.stages.mute import Cut, mute
         from voice_pipeline.stages.redact import redact
@@ -137,6 +139,8 @@ class Kit:
         judges = f"{release} {plan['policy']['sha256']}"
 
         def hear(recording: Recording) -> Any:
+            if recording.transcript is not None:
+                return adopt(recording, shelf=shelf)
             return transcribe(
                 recording,
                 transcriber=transcriber,
@@ -151,7 +155,7 @@ class Kit:
             transcribe=Stage("transcribe", hear, f"{release} {hears['made_by']}", lane="gpu"),
             diarize=Stage(
                 "diarize",
-                lambda recording, heard: diarize(
+                lambda recording, heard: (adopt_turns if heard.turns else diarize)(
                     recording, heard, diarizer=diarizer_for(recording), shelf=shelf
                 ),
                 f"{release} {tells['use']} {tells['options']}",

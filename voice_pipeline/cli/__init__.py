@@ -94,6 +94,13 @@ def process(
     transcriber: Annotated[
         str | None, typer.Option(help="auto, faster_whisper, pocketsphinx, or your own.")
     ] = None,
+    transcript: Annotated[
+        Path | None,
+        typer.Option(
+            help="A transcript made elsewhere, instead of ours: a file for one recording, "
+            "or a folder with NAME.* for each NAME.wav."
+        ),
+    ] = None,
     diarizer: Annotated[
         str | None, typer.Option(help="auto, channels, clustering, or your own.")
     ] = None,
@@ -121,6 +128,7 @@ def process(
                 data=context.obj["data"],
                 config=context.obj["config"],
                 transcriber=transcriber,
+                transcript=transcript,
                 diarizer=diarizer,
                 agent_channel=agent_channel.value,
                 language=language,
