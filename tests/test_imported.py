@@ -95,7 +95,9 @@ def test_every_format_becomes_the_same_call(name: str) -> None:
     said = Handed(ALL[name](), language="en").said()
     assert [turn.channel for turn in said.turns] == [line[1] for line in CALL]
     assert [turn.speaker for turn in said.turns] == ["agent", "customer"] * 3
-    assert all(share >= UNDERSTOOD_FLOOR for share in said.understood)
+    # the customer says little but a number, which WhisperX does not time: held, not passed off
+    understood = all(share >= UNDERSTOOD_FLOOR for share in said.understood)
+    assert understood == (name != "whisperx")
     assert "transcript_mismatch" not in codes(said)
     assert said.diarizer == "imported"
     for turn, line in zip(said.turns, CALL, strict=True):
@@ -257,11 +259,10 @@ def test_an_empty_transcript_of_speech_is_not_understood() -> None:
 
 def test_silence_with_no_words_is_no_speech() -> None:
     """Nobody speaks and the transcript says so: done, not held."""
-    heard = Handed("WEBVTT\n", sound([])).heard()
+    handed = Handed("WEBVTT\n", sound([]))
+    heard = handed.heard()
     assert [speech.understood for speech in heard.speech] == [1.0, 1.0]
-    assert "no_speech" in codes(heard) | {
-        w.code for w in Handed("WEBVTT\n", sound([])).recording.warnings
-    }
+    assert "no_speech" in codes(heard) | {w.code for w in handed.recording.warnings}
 
 
 # ---------------------------------------------------------------- language
@@ -354,13 +355,11 @@ def test_the_operator_outranks_the_file_on_sides() -> None:
 
 def test_two_hearings_of_one_sound_are_one() -> None:
     """Dual mono transcribed twice: nobody is quoted twice, and both hearings are searched."""
-    twin = [(c, s, e) for _, s, e in SPOKEN for c in (0, 1)]
     rng = np.random.default_rng(5)
     one = rng.normal(0, 8, int(DURATION * RATE))
-    for _, start, end in twin[::2]:
-        one[int(start * RATE) : int(end * RATE)] += rng.normal(
-            0, 3000, int((end - start) * RATE) + 1
-        )[: int(end * RATE) - int(start * RATE)]
+    for _, start, end in SPOKEN:
+        stretch = slice(int(start * RATE), int(end * RATE))
+        one[stretch] += rng.normal(0, 3000, len(one[stretch]))
     audio = wav(np.stack([one, one]).clip(-32000, 32000).astype(np.int16), RATE)
     document = json.loads(ALL["deepgram"]())
     words = [
@@ -414,6 +413,16 @@ def truth_as_vtt(target: Path, identifier: str = "card-dispute") -> Path:
     return target
 
 
+def personal(identifier: str) -> list[str]:
+    """What is personal in a sample call, as far as it is long enough to tell."""
+    lines = map(json.loads, (SAMPLES / "truth.jsonl").read_text().splitlines())
+    call = next(line for line in lines if line["id"] == identifier)
+    spans = (call["turns"][p["turn"]]["text"][p["start"] : p["end"]] for p in call["pii"])
+    found = [text.lower() for text in spans if len(text.split()) >= 4]
+    assert found
+    return found
+
+
 def everything(folder: Path) -> bytes:
     return b"".join(p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file())
 
@@ -433,8 +442,8 @@ def test_a_call_with_its_transcript(tmp_path: Path) -> None:
     assert {"channel_assumed", "confidence_unknown"} <= {w["code"] for w in result["warnings"]}
     assert not any("ImportedTranscript" in path.name for path in out.rglob("*"))  # it is destroyed
     raw = everything(out).lower()
-    for canary in (b"card number is", b"four seven two one", b"call.vtt"):
-        assert (canary in vtt.read_bytes().lower()) <= (canary not in raw) or canary == b"call.vtt"
+    for secret in personal("card-dispute"):
+        assert secret.encode() not in raw
     before = {path: path.read_bytes() for path in only_folder(out).iterdir()}
     assert run(*base).returncode == 0
     assert {path: path.read_bytes() for path in only_folder(out).iterdir()} == before
