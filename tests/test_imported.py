@@ -31,12 +31,12 @@ from voice_pipeline.stages.adopt import adopt
 from voice_pipeline.stages.fit import fit
 from voice_pipeline.stages.given_turns import adopt_turns
 from voice_pipeline.stages.ingest import ingest
-from voice_pipeline.stages.likely import iso, reads_like
+from voice_pipeline.stages.likely import reads_like
 from voice_pipeline.stages.redact import redact
 from voice_pipeline.stages.understanding import UNDERSTOOD_FLOOR
 from voice_pipeline.testing import MemoryShelf
 from voice_pipeline.transcribers import imported
-from voice_pipeline.transcripts import Utterance, VendorTranscript
+from voice_pipeline.transcripts import Utterance, VendorTranscript, iso
 
 RATE = 8000
 

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from voice_pipeline import __version__, adapters
 from voice_pipeline.audio.layout import is_mono
-from voice_pipeline.config import Part, Settings
+from voice_pipeline.config import Part, Settings, secret
 from voice_pipeline.domain import CaseNote, Recording, Ref
 from voice_pipeline.engine.durable import Engine
 from voice_pipeline.errors import Misconfigured
@@ -299,7 +299,9 @@ def build_transcriber(
     if part.use == "auto":
         part = Part(use=_best_transcriber(settings), options=part.options)
     adapter = adapters.load("transcribers", part.use)
-    built: Transcriber = adapter.build(part.options, offer={"models_dir": models_dir(settings)})
+    built: Transcriber = adapter.build(
+        part.options, offer={"models_dir": models_dir(settings), "secret": secret}
+    )
     return built
 
 

@@ -15,10 +15,10 @@ from voice_pipeline.audio import activity
 from voice_pipeline.domain import Heard, Recording, Speech, Warning
 from voice_pipeline.ports import Shelf
 from voice_pipeline.stages.fit import fit
-from voice_pipeline.stages.likely import UNKNOWN, iso, reads_like
+from voice_pipeline.stages.likely import reads_like
 from voice_pipeline.stages.replace import timed
 from voice_pipeline.stages.understanding import MARGINS, estimate
-from voice_pipeline.transcripts import VendorTranscript, read
+from voice_pipeline.transcripts import UNKNOWN, VendorTranscript, iso, read
 
 ASSUMED = "en"
 # Share of a channel's speech that cues without word times must cover to count as all of it: they

@@ -9,16 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-UNKNOWN = "und"  # ISO 639-2: undetermined; there are no redaction rules for it
-
-# Languages by the names that Whisper servers give them instead of codes.
-_NAMES = {
-    "english": "en", "spanish": "es", "french": "fr", "german": "de", "italian": "it",
-    "portuguese": "pt", "dutch": "nl", "polish": "pl", "chinese": "zh", "japanese": "ja",
-    "korean": "ko", "hindi": "hi", "arabic": "ar", "russian": "ru", "turkish": "tr",
-    "swedish": "sv", "danish": "da", "norwegian": "no", "finnish": "fi", "welsh": "cy",
-}  # fmt: skip
-
 # Everyday words of English talk and of calls, without those that are words of its neighbours as
 # well (in, an, was, so, me, no, die, on, as, do, we, for, of, is, had, her, man, all).
 _ENGLISH = frozenset(
@@ -42,20 +32,6 @@ LEAST = 0.25
 QUARTER = 0.25
 FEW = 8  # words below which nothing can be told
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
-
-
-def iso(language: str) -> str:
-    """Return the ISO 639 code of `en`, `en-GB`, `en_US`, `English`; "" where there is none.
-
-    What is no code and no known name is `und`: somebody named a language, and it is not known here.
-    """
-    text = language.strip().lower().replace("_", "-")
-    if text in ("", "auto", "multi"):
-        return ""
-    primary = text.split("-")[0]
-    if primary in _NAMES:
-        return _NAMES[primary]
-    return {"eng": "en"}.get(primary, primary) if re.fullmatch("[a-z]{2,3}", primary) else UNKNOWN
 
 
 def reads_like(language: str, words: Iterable[str]) -> bool:

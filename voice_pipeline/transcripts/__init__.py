@@ -13,15 +13,18 @@ from typing import Protocol, cast
 
 from voice_pipeline.errors import BadInput
 from voice_pipeline.transcripts._content import LARGEST, Content, open_content, too_large
+from voice_pipeline.transcripts._language import UNKNOWN, iso
 from voice_pipeline.transcripts._records import Utterance, VendorTranscript, with_alternates
 
 __all__ = [
     "LARGEST",
+    "UNKNOWN",
     "Content",
     "Reader",
     "Utterance",
     "VendorTranscript",
     "check",
+    "iso",
     "read",
     "read_content",
     "readers",
