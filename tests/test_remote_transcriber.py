@@ -61,7 +61,8 @@ def test_words_come_on_the_recordings_clock(behaviour: str) -> None:
     with AsrServer(behaviour) as server:
         [heard] = hear(build(server), ONE)
     assert [(w.text, w.start, w.end) for w in heard.words] == [
-        ("hello", 10.0, 10.4), ("please", 10.5, 10.9), ("thanks", 11.0, 11.4), ("hello", 11.5, 11.9),
+        ("hello", 10.0, 10.4), ("please", 10.5, 10.9),
+        ("thanks", 11.0, 11.4), ("hello", 11.5, 11.9),
     ]  # fmt: skip
     assert {w.confidence for w in heard.words} == {None}
 
@@ -199,7 +200,7 @@ def test_a_server_that_is_not_there() -> None:
 
 
 def test_raw_audio_stays_unless_its_way_is_named() -> None:
-    """Off by default; on only for exactly the host that is named; never in the clear by accident."""
+    """Off by default; on only for the very host that is named; never in the clear by accident."""
     away = "https://asr.example/v1"
     for options in ({}, {"allow_raw_audio_to": "other.example"}, {"allow_raw_audio_to": "*"}):
         with pytest.raises(Misconfigured, match=r"asr\.example") as caught:
@@ -216,7 +217,8 @@ def test_raw_audio_stays_unless_its_way_is_named() -> None:
 @pytest.mark.parametrize(
     ("host", "here"),
     [("localhost", True), ("127.0.0.1", True), ("127.9.9.9", True), ("::1", True),
-     ("localhost.example", False), ("10.0.0.1", False), ("0.0.0.0", False), ("127.0.0.1.nip", False)],
+     ("localhost.example", False), ("10.0.0.1", False), ("0.0.0.0", False),
+     ("127.0.0.1.nip", False)],
 )  # fmt: skip
 def test_only_this_machine_is_loopback(host: str, here: bool) -> None:
     """Names that look like this machine are others."""
