@@ -30,6 +30,8 @@ RANKS = [
         "testing",
         "claims",
         "transcripts",
+        "fetching",
+        "hub",
     ],
     ["transcribers", "diarizers", "analysts", "connectors", "stages", "note"],
     ["pipeline"],
@@ -46,6 +48,7 @@ NEIGHBOURS = {
     ("ports", "codec"),
     ("stages", "note"),
     ("testing", "adapters"),
+    ("hub", "fetching"),
     ("__main__", "cli"),
 }
 

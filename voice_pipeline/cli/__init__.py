@@ -230,18 +230,35 @@ def models_list(context: typer.Context, as_json: Json = False) -> None:
     raise typer.Exit(list_models(context.obj["data"], context.obj["config"], as_json=as_json))
 
 
-@models_app.command("pull", epilog="Example: voice-pipeline models pull whisper-small")
+@models_app.command(
+    "pull", epilog="Example: voice-pipeline models pull whisper-small --revision main"
+)
 def models_pull(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="A name of `models list`.")],
     revision: Annotated[
-        str | None, typer.Option(help="Revision at the hub. [default: the newest]")
+        str | None,
+        typer.Option(help="Commit, tag or branch at the hub. [default: the one that is pinned]"),
     ] = None,
 ) -> None:
     """Fetch a model from its hub and pin its files. The only command that reaches out."""
     from voice_pipeline.cli.pull import run
 
     raise typer.Exit(run(name, revision, data=context.obj["data"], config=context.obj["config"]))
+
+
+@models_app.command(
+    "add", epilog="Example: voice-pipeline models add whisper-small /media/usb/small"
+)
+def models_add(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="A name of `models list`.")],
+    folder: Annotated[Path, typer.Argument(help="Folder that holds the model's files.")],
+) -> None:
+    """Take a model from a folder, for machines that reach no hub, and pin its files."""
+    from voice_pipeline.cli.pull import add
+
+    raise typer.Exit(add(name, folder, data=context.obj["data"], config=context.obj["config"]))
 
 
 @models_app.command("verify", epilog="Example: voice-pipeline models verify")
