@@ -30,6 +30,10 @@ class Turn:
     # the same speech in the engine's other forms (lexical, written, alternates): never shown, but
     # what is found in one is gone from all
     forms: tuple[tuple[Word, ...], ...] = ()
+    # seconds: where the whole turn lies, from a source that times turns and not (all) words; None
+    # where the words' own times say it
+    start: float | None = None
+    end: float | None = None
 
     @property
     def text(self) -> str:

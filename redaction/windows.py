@@ -33,6 +33,9 @@ UNHEARD_GAP = 0.6
 HEARD_AROUND = 0.1
 # Longer than this no word is spoken; an engine that says so has swallowed speech it did not hear.
 LONGEST_WORD = 1.5
+# Words per second of speech below which most of it cannot have become words; dictated digits with
+# pauses have 1.0-1.3.
+SLOWEST_SPEECH = 0.7
 # Seconds: later than the end of any recording, where the end is not known.
 END_OF_CALL = 1e7
 
@@ -83,8 +86,10 @@ def windows(
     ]
     for channel, stretches in enumerate(active):
         on = everywhere if loud or channel >= channels else (channel,)
-        words = [w for t in turns if channels < 2 or t.channel == channel for w in t.words]
-        found += [Window(a, b, on, "unheard_speech") for a, b in unheard(stretches, words)]
+        mine = [t for t in turns if channels < 2 or t.channel == channel]
+        words = [w for t in mine for w in t.words]
+        whole = [span for t in mine for span in accounted(t, stretches)]
+        found += [Window(a, b, on, "unheard_speech") for a, b in unheard(stretches, words, whole)]
     return merge(found, duration, channels)
 
 
@@ -146,9 +151,17 @@ def uncovered(
     return missing
 
 
-def unheard(stretches: Iterable[Span], words: Iterable[Word]) -> tuple[Span, ...]:
-    """Return the parts of active speech in which no word was recognised."""
-    heard = sorted(_credit(word) for word in words if _timed(word))
+def unheard(
+    stretches: Iterable[Span], words: Iterable[Word], whole: Iterable[Span] = ()
+) -> tuple[Span, ...]:
+    """Return the parts of active speech in which no word was recognised.
+
+    Args:
+        stretches: where somebody speaks.
+        words: what was recognised.
+        whole: stretches that untimed words account for, see `accounted`.
+    """
+    heard = sorted([*(_credit(word) for word in words if _timed(word)), *whole])
     gaps: list[Span] = []
     position = 0
     for start, end in sorted(stretches):
@@ -175,11 +188,29 @@ def channels_of(turns: Sequence[Turn], finding: Finding, channels: int) -> tuple
 
 
 def extent(turn: Turn) -> Span | None:
-    """Return from where to where a turn's words are known to be; None where no word has a time."""
+    """Return from where to where a turn's words are known to be; None where nothing tells it.
+
+    A turn's own times count where not every word has one.
+    """
     known = [place for word in turn.words if (place := _times(word)) is not None]
+    if len(known) < len(turn.words) and (stated := _stated(turn)) is not None:
+        known.append(stated)
     if not known:
         return None
     return min(a for a, _ in known), max(b for _, b in known)
+
+
+def accounted(turn: Turn, stretches: Sequence[Span]) -> tuple[Span, ...]:
+    """Return the stretch for which a turn's words account although none of them has a time.
+
+    That is the turn's own, if it has words enough for the speech in it. A turn of which some words
+    have times accounts only for those: what was not placed was not heard there for certain.
+    """
+    stated = _stated(turn)
+    if stated is None or not turn.words or any(map(_timed, turn.words)):
+        return ()
+    speech = sum(overlap(stated, stretch) for stretch in stretches)
+    return (stated,) if len(turn.words) >= SLOWEST_SPEECH * speech else ()
 
 
 def overlap(one: Span, other: Span) -> float:
@@ -247,13 +278,17 @@ def _around(call: _Call, finding: Finding) -> Span:
         return 0.0, call.end
     turn, own = call.turns[finding.turn], call.own[finding.turn]
     before, after = call.before[finding.turn], call.after[finding.turn]
-    if own and turn.words and _timed(turn.words[0]):
+    if own and _stated(turn):
+        start = own[0]
+    elif own and turn.words and _timed(turn.words[0]):
         start = own[0]
     elif before:
         start = min(before[1], own[0]) if own and before[1] <= own[0] else before[0]
     else:
         start = 0.0
-    if own and turn.words and _timed(turn.words[-1]):
+    if own and _stated(turn):
+        end = own[1]
+    elif own and turn.words and _timed(turn.words[-1]):
         end = own[1]
     elif after:
         end = max(after[0], own[1]) if own and after[0] >= own[1] else after[1]
@@ -293,6 +328,12 @@ def _times(word: Word) -> Span | None:
 
 def _timed(word: Word) -> bool:
     return _times(word) is not None
+
+
+def _stated(turn: Turn) -> Span | None:
+    """The times that a turn has of its own; None where they are none to trust."""
+    span = _times(Word("", turn.start, turn.end))
+    return span if span and span[0] < span[1] else None
 
 
 def _credit(word: Word) -> Span:

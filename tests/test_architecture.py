@@ -21,30 +21,34 @@ RANKS = [
     ["domain"],
     ["codec", "ports"],
     ["spoken"],
-    ["adapters", "audio", "catalogue", "store", "policy", "knowledge", "vcon", "testing", "claims", "examples"],
+    ["adapters", "audio", "catalogue", "claims", "examples", "fetching", "hub", "knowledge", "policy",
+     "store", "testing", "transcripts", "vcon"],
     ["transcribers", "diarizers", "analysts", "connectors", "embedders", "stages", "note"],
     ["pipeline"],
     ["engine", "config"],
     ["results", "intake", "scrub", "evidence", "redactors"],
-    ["kit"],
+    ["kit", "pairing"],
     ["metrics"],
     ["api"],
     ["console", "cli", "__main__"],
-]
+]  # fmt: skip
 RANK = {name: rank for rank, names in enumerate(RANKS) for name in names}
 # Inside one rank nothing knows its neighbours, but for these.
 NEIGHBOURS = {
     ("ports", "codec"),
     ("stages", "note"),
     ("testing", "adapters"),
+    ("hub", "fetching"),
     ("__main__", "cli"),
 }
 
-RAW = {"Audio", "Speech", "Heard", "Transcript", "Segment", "SegmentSpeech"}
+RAW = {"Audio", "Speech", "Heard", "Transcript", "Segment", "SegmentSpeech", "ImportedTranscript",
+       "VendorTranscript", "Utterance"}  # fmt: skip
 RAW_ALLOWED = {
-    "domain", "ports", "audio", "transcribers", "diarizers", "pipeline", "testing",
+    "domain", "ports", "audio", "transcripts", "transcribers", "diarizers", "pipeline", "testing",
     "stages/ingest", "stages/transcribe", "stages/understanding", "stages/diarize",
-    "stages/turns", "stages/roles", "stages/redact", "stages/replace", "stages/mute",
+    "stages/adopt", "stages/fit", "stages/given_turns", "stages/redact", "stages/replace",
+    "stages/mute",
     "stages/verify", "stages/second_listen", "metrics/asr", "metrics/diarization", "metrics/muting",
 }  # fmt: skip
 

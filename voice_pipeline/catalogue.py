@@ -9,16 +9,21 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
+import os
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from voice_pipeline.errors import Misconfigured
 
 PINS = "SHA256SUMS"  # the operator's own hashes, in the format of sha256sum(1)
+SOURCE = "SOURCE.json"  # where a folder model came from: repository and commit, or folder
+OURS = frozenset({PINS, SOURCE})
 
 Kind = Literal["artefact", "bundled", "folder", "package"]
 
@@ -41,6 +46,10 @@ class Model:
     folder: str = ""  # folder inside the package
     size_is: str = "exact"  # exact | approximate
     rank: int = 0  # 1 is taken first where several do the same; 0: not ranked
+    revision: str = ""  # commit at the hub; "": nobody has pinned one, so a person names it
+    languages: str = ""  # ISO 639-1, or about how many
+    memory: int = 0  # bytes while it works, approximate; 0: not worth telling
+    good_for: str = ""  # one sentence: for what, on which machine
 
     def how_to_get(self, models_dir: Path) -> str:
         """Return one line that says what to do."""
@@ -48,8 +57,11 @@ class Model:
             return "reinstall voice-pipeline: it is part of the package"
         if self.kind == "bundled":
             return f"pip install {self.package}"
-        place = models_dir / self.name
-        return f"voice-pipeline models pull {self.name} (or copy {self.hub} to {place})"
+        revision = "" if self.revision else " --revision main"
+        return (
+            f"voice-pipeline models pull {self.name}{revision} (or bring the files of {self.hub} "
+            f"and run voice-pipeline models add {self.name} FOLDER)"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +88,23 @@ def models() -> tuple[Model, ...]:
     """Return every model of the catalogue, in its order."""
     with (home() / "catalogue.toml").open("rb") as file:
         entries: dict[str, dict[str, Any]] = tomllib.load(file)
-    return tuple(Model(name=name, **entry) for name, entry in entries.items())
+    found = tuple(Model(name=name, **entry) for name, entry in entries.items())
+    for entry in found:
+        for name in entry.files:
+            if not is_inside(name):
+                raise Misconfigured(f"the catalogue's {entry.name} names a file outside its folder")
+    return found
+
+
+def is_inside(file: str) -> bool:
+    """Return whether a relative path stays in its folder, on every system."""
+    path = PurePosixPath(file)
+    return (
+        bool(file)
+        and not path.is_absolute()
+        and ".." not in path.parts
+        and not (set(file) & set("\\:\0"))
+    )
 
 
 def model(name: str) -> Model:
@@ -131,12 +159,17 @@ def verify(name: str, models_dir: Path | None = None) -> Verdict:
     entry = model(name)
     if not present(name, models_dir):
         where = models_dir or Path("MODELS")
-        return Verdict(name, False, f"not complete; {entry.how_to_get(where)}")
+        gone = missing(name, models_dir)
+        what = f" ({', '.join(gone)} missing)" if 0 < len(gone) < len(entry.files) else ""
+        return Verdict(name, False, f"not complete{what}; {entry.how_to_get(where)}")
     folder = place(name, models_dir)
-    pins = read_pins(folder) if entry.kind in ("folder", "package") else {}
+    brought = entry.kind in ("folder", "package")
+    pins = read_pins(folder) if brought else {}
+    if brought and (fault := _strange(folder, entry, pins)):
+        return Verdict(name, False, fault)
     unpinned = []
-    for file, known in entry.files.items():
-        expected = known or pins.get(file, "")
+    wanted = {**pins, **{file: known or pins.get(file, "") for file, known in entry.files.items()}}
+    for file, expected in wanted.items():
         if not expected:
             unpinned.append(file)
         elif sha256(folder / file) != expected:
@@ -149,7 +182,66 @@ def verify(name: str, models_dir: Path | None = None) -> Verdict:
             f"run `sha256sum * > {PINS}` in {folder}",
             unpinned=True,
         )
-    return Verdict(name, True, f"{len(entry.files)} files as pinned")
+    return Verdict(name, True, f"{len(wanted)} files as pinned")
+
+
+def _strange(folder: Path, entry: Model, pins: Mapping[str, str]) -> str:
+    """Return what lies in a model's folder and should not, or is not there and should; else "".
+
+    A loader may take a file that nobody pinned (a tokenizer, code), so one is a fault. Hidden
+    files are no model's.
+    """
+    root = folder.resolve()
+    for file in (*entry.files, *pins):
+        if not (folder / file).is_file():
+            return f"{file} was pinned and is missing; fetch the model again"
+        if not (folder / file).resolve().is_relative_to(root):
+            return f"{file} is a link to outside of {folder}; put the file itself there"
+    if not pins:
+        return ""  # nobody has vouched for anything yet
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if not path.is_dir() and not hidden and name not in {*entry.files, *pins, *OURS}:
+            return f"{name} is not part of what was pinned; remove it from {folder}"
+    return ""
+
+
+def missing(name: str, models_dir: Path | None = None) -> tuple[str, ...]:
+    """Return the files of a model that are not there."""
+    try:
+        folder = place(name, models_dir)
+    except Misconfigured:
+        return tuple(model(name).files)
+    return tuple(file for file in model(name).files if not (folder / file).is_file())
+
+
+def source(folder: Path) -> Mapping[str, str]:
+    """Return where a model's folder came from, as `models pull` or `add` wrote it; may be empty."""
+    try:
+        found = json.loads((folder / SOURCE).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {str(k): str(v) for k, v in found.items()} if isinstance(found, dict) else {}
+
+
+def pin(folder: Path, files: Collection[str], came_from: Mapping[str, str]) -> None:
+    """Vouch for files of a folder as they are now, and say where they came from.
+
+    From then on a changed, further or missing file is not loaded.
+    """
+    lines = "".join(f"{sha256(folder / file)}  {file}\n" for file in sorted(files))
+    _write(folder / SOURCE, json.dumps(came_from, sort_keys=True, indent=1) + "\n")
+    _write(folder / PINS, lines)
+
+
+def _write(path: Path, text: str) -> None:
+    part = path.with_name(f".{path.name}.part")
+    with part.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
 
 
 def artefact(name: str) -> Path:
@@ -177,13 +269,21 @@ def read_pins(folder: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
     pins = {}
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise Misconfigured(f"{path}: not a text of hashes") from None
+    for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         digest, _, file = line.partition(" ")
-        if len(digest) != 64 or not file.strip():
+        name = file.strip().removeprefix("*").removeprefix("./")
+        if not re.fullmatch(r"[0-9a-fA-F]{64}", digest) or not name:
             raise Misconfigured(f"{path}:{number}: a line must read `SHA256  FILE`")
-        pins[file.strip().removeprefix("*").removeprefix("./")] = digest.lower()
+        if not is_inside(name):
+            raise Misconfigured(f"{path}:{number}: names a file outside of the folder")
+        if name not in OURS:  # `sha256sum *` may have met an earlier one
+            pins[name] = digest.lower()
     return pins
 
 

@@ -132,6 +132,27 @@ def load_settings(file: Path | None = None, **given: Any) -> Settings:
         raise Misconfigured(f"{file}: not valid TOML ({error})") from error
 
 
+def secret(reference: str) -> str:
+    """Return the secret that `env:NAME` or `file:PATH` points at.
+
+    Raises:
+        Misconfigured: there is none. The message names the place, never the value.
+    """
+    kind, _, place = reference.partition(":")
+    if kind == "env":
+        value = os.environ.get(place, "").strip()
+        where = f"the environment variable {place}"
+    else:
+        where = f"the file {place}"
+        try:
+            value = Path(place).read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise Misconfigured(f"{where} cannot be read ({type(error).__name__})") from None
+    if not value or not value.isascii() or not value.isprintable():
+        raise Misconfigured(f"{where} holds no key")
+    return value
+
+
 def allow_downloads() -> None:
     """Let this process fetch models: a person has asked for it. Before the hub's library loads."""
     os.environ["HF_HUB_OFFLINE"] = "0"

@@ -57,6 +57,7 @@ class Received:
     metadata: Mapping[str, str]  # CONTRACTS: call_ref agent team queue customer_ref started_at ...
     agent_channel: Literal["auto", "left", "right"] = "auto"
     language: str = "auto"  # ISO 639-1 or auto
+    transcript: Ref[ImportedTranscript] | None = None  # made elsewhere, instead of ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +79,17 @@ class Recording:
     bleed: float | None  # dB, how loud one side is on the other; None: mono or not measurable
     bandwidth: float  # Hz, the highest frequency that carries speech: 3400 says telephone
     warnings: tuple[Warning, ...] = ()
+    transcript: Ref[ImportedTranscript] | None = None  # made elsewhere, instead of ours
 
 
 @dataclass(frozen=True, slots=True)
 class Audio:
     """Raw: the bytes of a recording, as handed in. Read through `ports.Shelf`, never whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedTranscript:
+    """Raw: the bytes of a transcript made elsewhere, as handed in. Dies with the raw words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +146,9 @@ class Heard:
     speech: tuple[Speech, ...] = field(repr=False)
     transcriber: str
     warnings: tuple[Warning, ...] = ()
+    # as a transcript made elsewhere has them, by start: speakers by its own names, "" where it
+    # tells none apart. Empty: the diarize stage makes the turns
+    turns: tuple[Turn, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,9 +385,9 @@ class Receipt:
 
 __all__ = [
     "Audio", "CallOutcome", "CaseNote", "Claim", "Commitment", "Draft", "Escalation",
-    "Escalations", "Evidence", "Finding", "Heard", "Mood", "OtherRequest", "Receipt", "Received",
-    "Recording", "RedactedAudio", "RedactedTranscript", "RedactedTurn", "Redaction", "Ref",
-    "RequestType", "Review", "Route", "Samples", "Section", "Segment", "SegmentSpeech", "Severity",
-    "SpeakerSpan", "Speech", "Status", "Transcript", "Turn", "Verification", "Warning", "Window",
-    "Word",
+    "Escalations", "Evidence", "Finding", "Heard", "ImportedTranscript", "Mood", "OtherRequest",
+    "Receipt", "Received", "Recording", "RedactedAudio", "RedactedTranscript", "RedactedTurn",
+    "Redaction", "Ref", "RequestType", "Review", "Route", "Samples", "Section", "Segment",
+    "SegmentSpeech", "Severity", "SpeakerSpan", "Speech", "Status", "Transcript", "Turn",
+    "Verification", "Warning", "Window", "Word",
 ]  # fmt: skip

@@ -154,8 +154,12 @@ def started_on(metadata: Mapping[str, str]) -> date | None:
     return datetime.fromisoformat(text).date() if text else None
 
 
-def identify(path: Path, agent_channel: AgentChannel, language: str) -> tuple[str, str]:
+def identify(
+    path: Path, agent_channel: AgentChannel, language: str, transcript: bytes | None = None
+) -> tuple[str, str]:
     """Return (call id, sha256 of the bytes): the same file with the same settings is one call.
+
+    With another transcript that was made elsewhere it is another call.
 
     Raises:
         BadInput: the file is empty, unreadable, or not audio.
@@ -167,8 +171,10 @@ def identify(path: Path, agent_channel: AgentChannel, language: str) -> tuple[st
         while block := file.read(BLOCK):
             digest.update(block)
     sha = digest.hexdigest()
-    name = hashlib.sha256(f"{sha}\n{agent_channel}\n{language}".encode()).hexdigest()
-    return name[:20], sha
+    content = f"{sha}\n{agent_channel}\n{language}"
+    if transcript is not None:
+        content += f"\n{hashlib.sha256(transcript).hexdigest()}"
+    return hashlib.sha256(content.encode()).hexdigest()[:20], sha
 
 
 def receive(
@@ -181,8 +187,9 @@ def receive(
     agent_channel: AgentChannel,
     language: str,
     scrub: Scrub,
+    transcript: bytes | None = None,
 ) -> Ref[Received]:
-    """Seal a recording's bytes into the store and return its `Received` record.
+    """Seal a recording's bytes, and those of its transcript, and return the `Received` record.
 
     Raises:
         BadInput: the file vanished, or changed since it was identified.
@@ -204,6 +211,9 @@ def receive(
         metadata={k: scrub(v, k in KNOWN_METADATA) for k, v in sorted(metadata.items())},
         agent_channel=agent_channel,
         language=language,
+        transcript=(
+            None if transcript is None else store.shelf.put(call, "ImportedTranscript", transcript)
+        ),
     )
     ref = store.shelf.put(call, "Received", encode(record))
     store.set_received(ref)

@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from voice_pipeline import __version__, adapters
 from voice_pipeline.audio.layout import is_mono
-from voice_pipeline.config import Part, Settings
+from voice_pipeline.config import Part, Settings, secret
 from voice_pipeline.domain import CaseNote, Recording, Ref
 from voice_pipeline.engine.durable import Engine
 from voice_pipeline.errors import Misconfigured
@@ -105,9 +105,11 @@ class Kit:
             return self._stages[plan]
 
     def _build(self, plan: dict[str, Any]) -> Stages:
+        from voice_pipeline.stages.adopt import adopt
         from voice_pipeline.stages.analyse import analyse
         from voice_pipeline.stages.diarize import diarize
         from voice_pipeline.stages.escalate import escalate
+        from voice_pipeline.stages.given_turns import adopt_turns
         from voice_pipeline.stages.ingest import ingest
         from voice_pipeline.stages.mute import Cut, mute
         from voice_pipeline.stages.redact import redact
@@ -140,6 +142,8 @@ class Kit:
         judges = f"{release} {plan['policy']['sha256']}"
 
         def hear(recording: Recording) -> Any:
+            if recording.transcript is not None:
+                return adopt(recording, shelf=shelf)
             return transcribe(
                 recording,
                 transcriber=transcriber,
@@ -154,7 +158,7 @@ class Kit:
             transcribe=Stage("transcribe", hear, f"{release} {hears['made_by']}", lane="gpu"),
             diarize=Stage(
                 "diarize",
-                lambda recording, heard: diarize(
+                lambda recording, heard: (adopt_turns if heard.turns else diarize)(
                     recording, heard, diarizer=diarizer_for(recording), shelf=shelf
                 ),
                 f"{release} {tells['use']} {tells['options']}",
@@ -298,7 +302,9 @@ def build_transcriber(
     if part.use == "auto":
         part = Part(use=_best_transcriber(settings), options=part.options)
     adapter = adapters.load("transcribers", part.use)
-    built: Transcriber = adapter.build(part.options, offer={"models_dir": models_dir(settings)})
+    built: Transcriber = adapter.build(
+        part.options, offer={"models_dir": models_dir(settings), "secret": secret}
+    )
     return built
 
 

@@ -83,7 +83,9 @@ def understand(received: Ref[Received], run: Run, do: Stages) -> Outcome:
     verdict = run.step(do.verify, said, found, text, audio)
 
     trust = run.look(verdict)
-    run.forget(heard, said)  # raw text has one short life, and it ends here
+    imported = run.look(call).transcript
+    # raw text has one short life, and it ends here
+    run.forget(heard, said, *([imported] if imported else []))
     if not trust.passed:
         return Outcome("held", call, found, verdict)
     if trust.destroy_recording:

@@ -75,7 +75,9 @@ def result_json(result: CallResult) -> dict[str, Any]:
         },
         "status": result.status,
         "warnings": [{"code": w.code, "detail": w.detail} for w in result.warnings],
-        "transcriber": result.versions["transcriber"],
+        "transcriber": (
+            result.transcript.transcriber if result.transcript else result.versions["transcriber"]
+        ),
         "diarizer": result.transcript.diarizer if result.transcript else None,
         "analyst": result.versions["analyst"],
         "versions": dict(result.versions),

@@ -95,6 +95,13 @@ def process(
     transcriber: Annotated[
         str | None, typer.Option(help="auto, faster_whisper, pocketsphinx, or your own.")
     ] = None,
+    transcript: Annotated[
+        Path | None,
+        typer.Option(
+            help="A transcript made elsewhere, instead of ours: a file for one recording, "
+            "or a folder with NAME.* for each NAME.wav."
+        ),
+    ] = None,
     diarizer: Annotated[
         str | None, typer.Option(help="auto, channels, clustering, or your own.")
     ] = None,
@@ -122,6 +129,7 @@ def process(
                 data=context.obj["data"],
                 config=context.obj["config"],
                 transcriber=transcriber,
+                transcript=transcript,
                 diarizer=diarizer,
                 agent_channel=agent_channel.value,
                 language=language,
@@ -274,18 +282,35 @@ def models_list(context: typer.Context, as_json: Json = False) -> None:
     raise typer.Exit(list_models(context.obj["data"], context.obj["config"], as_json=as_json))
 
 
-@models_app.command("pull", epilog="Example: voice-pipeline models pull whisper-small")
+@models_app.command(
+    "pull", epilog="Example: voice-pipeline models pull whisper-small --revision main"
+)
 def models_pull(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="A name of `models list`.")],
     revision: Annotated[
-        str | None, typer.Option(help="Revision at the hub. [default: the newest]")
+        str | None,
+        typer.Option(help="Commit, tag or branch at the hub. [default: the one that is pinned]"),
     ] = None,
 ) -> None:
     """Fetch a model from its hub and pin its files. The only command that reaches out."""
     from voice_pipeline.cli.pull import run
 
     raise typer.Exit(run(name, revision, data=context.obj["data"], config=context.obj["config"]))
+
+
+@models_app.command(
+    "add", epilog="Example: voice-pipeline models add whisper-small /media/usb/small"
+)
+def models_add(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="A name of `models list`.")],
+    folder: Annotated[Path, typer.Argument(help="Folder that holds the model's files.")],
+) -> None:
+    """Take a model from a folder, for machines that reach no hub, and pin its files."""
+    from voice_pipeline.cli.pull import add
+
+    raise typer.Exit(add(name, folder, data=context.obj["data"], config=context.obj["config"]))
 
 
 @models_app.command("verify", epilog="Example: voice-pipeline models verify")

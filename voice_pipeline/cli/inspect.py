@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-
-from rich.console import Console
-from rich.table import Table
+from typing import Any
 
 from voice_pipeline import catalogue
 from voice_pipeline.config import load_settings
@@ -39,29 +37,52 @@ def list_models(data: Path | None, config: Path | None, *, as_json: bool) -> int
             "name": model.name,
             "kind": model.kind,
             "here": catalogue.present(model.name, folder),
+            "pinned": _pinned(model, folder),
             "size": model.size,
+            "memory": model.memory or None,
+            "languages": model.languages or None,
             "licence": model.licence,
-            "for": model.purpose,
+            "for": model.good_for or model.purpose,
         }
         for model in catalogue.models()
     ]
     if as_json:
         print(json.dumps(rows, indent=2))
         return 0
-    table = Table(*rows[0])
     for row in rows:
-        table.add_row(
-            *("yes" if v is True else "no" if v is False else str(v) for v in row.values())
+        facts = (
+            "here" if row["here"] else "not here",
+            f"pinned: {row['pinned'] or 'no'}",
+            _megabytes(row["size"]),
+            *([f"memory {_megabytes(row['memory'])}"] if row["memory"] else []),
+            *([f"languages: {row['languages']}"] if row["languages"] else []),
+            str(row["licence"]),
         )
-    Console(highlight=False).print(table)
+        print(f"{row['name']}\n  {row['for']}\n  {', '.join(facts)}")
     return 0
+
+
+def _pinned(model: catalogue.Model, folder: Path) -> str | None:
+    """Return what vouches for a model's bytes: a commit, hashes, or nothing."""
+    if all(model.files.values()):
+        return "catalogue"
+    place = catalogue.place(model.name, folder)
+    commit = catalogue.source(place).get("commit") or model.revision
+    if commit:
+        return commit[:12]
+    return "hashes" if (place / catalogue.PINS).is_file() else None
+
+
+def _megabytes(size: Any) -> str:
+    return f"{size / 1e6:,.0f} MB" if size >= 1e6 else f"{size / 1e3:,.0f} kB"
 
 
 def verify_models(data: Path | None, config: Path | None) -> int:
     folder = models_dir(load_settings(config, data=data))
     faulty = 0
     for model in catalogue.models():
-        if catalogue.present(model.name, folder):
+        begun = model.hub and catalogue.place(model.name, folder).is_dir()
+        if catalogue.present(model.name, folder) or begun:
             verdict = catalogue.verify(model.name, folder)
             faulty += not verdict.ok
             print(f"{model.name}: {'ok' if verdict.ok else verdict.detail}")

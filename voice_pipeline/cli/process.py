@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import typer
 from sqlalchemy.exc import SQLAlchemyError
 
 from voice_pipeline.cli import exit_code, show
@@ -21,11 +22,13 @@ from voice_pipeline.domain import Received, Ref
 from voice_pipeline.errors import Misconfigured, PipelineError
 from voice_pipeline.intake import AgentChannel, find_recordings, identify, parse_metadata, receive
 from voice_pipeline.kit import Kit
+from voice_pipeline.pairing import Transcripts, read_transcript
 from voice_pipeline.results import CallResult, write_results
 
 POLL = 0.05  # seconds between looks at running calls
 RECOVER_EVERY = 1.0  # seconds between looks for dead processes
 HELD = 5
+IMPORTED = "imported"  # the transcriber of calls whose transcript was made elsewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,7 @@ class Request:
     data: Path | None = None
     config: Path | None = None
     transcriber: str | None = None
+    transcript: Path | None = None  # made elsewhere: a file for one recording, a folder for many
     diarizer: str | None = None
     agent_channel: AgentChannel = "auto"
     language: str = "auto"
@@ -88,13 +92,36 @@ def run(request: Request) -> int:
     tally = Tally(faults=list(found.faults), skipped=found.skipped)
     for path, fault in found.faults:
         show.fault(path, fault)
+    made_elsewhere = _made_elsewhere(request, len(found.files))
     with _stoppable(), _disk_faults(settings.data), Kit(settings) as kit:
         kit.purge()
-        plan = kit.plan(transcriber=request.transcriber, diarizer=request.diarizer)
+        plan = kit.plan(
+            transcriber=IMPORTED if made_elsewhere else request.transcriber,
+            diarizer=request.diarizer,
+        )
         kit.check_targets(request.targets)
-        _Shift(kit, plan, request, metadata, tally, settings.jobs).work(deque(found.files))
+        shift = _Shift(kit, plan, request, metadata, tally, settings.jobs, made_elsewhere)
+        shift.work(deque(found.files))
     show.report(tally, request, plan=plan)
     return tally.code()
+
+
+def _made_elsewhere(request: Request, recordings: int) -> Transcripts | None:
+    """Return where transcripts made elsewhere are; usage that cannot be meant ends the command."""
+    if request.transcript is None:
+        return None
+    if request.transcriber not in (None, IMPORTED):
+        raise typer.BadParameter(
+            "with --transcript nothing is heard: leave out --transcriber", param_hint="--transcript"
+        )
+    found = Transcripts(request.transcript)
+    if recordings > 1 and not found.many:
+        raise typer.BadParameter(
+            f"one transcript, but {recordings} recordings: name one recording, or a folder with a "
+            "transcript for each",
+            param_hint="--transcript",
+        )
+    return found
 
 
 class _Shift:
@@ -108,9 +135,11 @@ class _Shift:
         metadata: dict[str, str],
         tally: Tally,
         jobs: int,
+        transcripts: Transcripts | None = None,
     ) -> None:
         self._kit, self._plan, self._request = kit, plan, request
         self._metadata, self._tally, self._jobs = metadata, tally, jobs
+        self._transcripts = transcripts
         self._known: dict[str, Path] = {}
 
     def work(self, files: deque[Path]) -> None:
@@ -132,9 +161,14 @@ class _Shift:
                 time.sleep(POLL)
 
     def _begin(self, path: Path) -> Job | None:
-        kit, request = self._kit, self._request
+        kit, request, named = self._kit, self._request, path
         try:
-            call, sha = identify(path, request.agent_channel, request.language)
+            transcript = None
+            if self._transcripts is not None:
+                named = self._transcripts.beside(path)
+                transcript = read_transcript(named)
+                named = path
+            call, sha = identify(path, request.agent_channel, request.language, transcript)
             if call in self._known:
                 self._tally.twice.append(path)
                 return None
@@ -151,10 +185,11 @@ class _Shift:
                     agent_channel=request.agent_channel,
                     language=request.language,
                     scrub=kit.scrub,
+                    transcript=transcript,
                 )
             run_name = kit.engine.start(received, self._plan, request.targets)
         except PipelineError as error:
-            self._fail(path, error)
+            self._fail(named, error)
             return None
         return Job(path, call, received, run_name)
 

@@ -32,6 +32,7 @@ PAUSE = 1.2  # seconds
 ROOM = 0.15  # seconds: a gap that somebody else's word fits in ends a turn, too
 NEAR = 0.5  # seconds: a word this close to a span still belongs to its speaker
 NOBODY = -1
+CHANNEL_ASSUMED = "channel_assumed"  # the warning that channels of words were guessed
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,20 @@ def diarize(recording: Recording, heard: Heard, *, diarizer: Diarizer, shelf: Sh
     )
     turns = [Turn("unknown", line.words, line.channel) for line in lines]
     numbers = [line.speaker for line in lines]
-    names, doubts = _name(recording, turns, numbers)
+    names, doubts = name(recording, turns, numbers)
+    return transcript_of(recording, heard, turns, numbers, names, doubts, diarizer.name)
+
+
+def transcript_of(
+    recording: Recording,
+    heard: Heard,
+    turns: Sequence[Turn],
+    numbers: Sequence[int],
+    names: Mapping[int, str],
+    doubts: tuple[Warning, ...],
+    diarizer: str,
+) -> Transcript:
+    """Return the call with its numbered speakers named, and the facts that muting needs."""
     return Transcript(
         call=recording.id,
         language=_language(recording, heard),
@@ -74,7 +88,7 @@ def diarize(recording: Recording, heard: Heard, *, diarizer: Diarizer, shelf: Sh
             for turn, number in zip(turns, numbers, strict=True)
         ),
         transcriber=heard.transcriber,
-        diarizer=diarizer.name,
+        diarizer=diarizer,
         understood=_by_channel(recording, heard, "understood"),
         confidence=_by_channel(recording, heard, "confidence"),
         active=tuple(
@@ -84,7 +98,7 @@ def diarize(recording: Recording, heard: Heard, *, diarizer: Diarizer, shelf: Sh
         warnings=(*heard.warnings, *doubts),
         duration=recording.duration,
         channels=recording.channels,
-        separate=separate(recording),
+        separate=separate(recording) and not any(w.code == CHANNEL_ASSUMED for w in heard.warnings),
         audio=recording.audio,
     )
 
@@ -165,9 +179,10 @@ def _rests(last: float, word: Word, others: Sequence[float]) -> bool:
 # ---------------------------------------------------------------- speakers to roles
 
 
-def _name(
+def name(
     recording: Recording, turns: Sequence[Turn], numbers: Sequence[int]
 ) -> tuple[Mapping[int, str], tuple[Warning, ...]]:
+    """Return the role of every numbered speaker, and what is doubtful about it."""
     outbound = recording.metadata.get("direction", "").lower() == "outbound"
     cast = name_speakers(turns, numbers, outbound=outbound)
     if not cast.names:

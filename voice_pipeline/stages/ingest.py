@@ -52,6 +52,7 @@ def ingest(received: Received, *, shelf: Shelf) -> Recording:
         bleed=sound.bleed,
         bandwidth=sound.bandwidth,
         warnings=(*decoder.damage, *_doubts(sound)),
+        transcript=received.transcript,
     )
 
 

@@ -44,7 +44,7 @@ def transcribe(
 
     Returns:
         Speech of every channel, also of silent ones. Warnings: `no_speech language_unsupported
-        language_assumed heard_by`.
+        language_assumed heard_by audio_left_the_house`.
 
     Raises:
         BadInput: the bytes do not decode.
@@ -67,6 +67,10 @@ def transcribe(
     language, assumed = _decided(recording, transcriber, asked, channels)
     speech = tuple(channel.joined(language, transcriber) for channel in channels)
     warnings = [Warning("heard_by", transcriber.traits.expectation)]
+    if first is not None and transcriber.traits.sends_audio_away:
+        warnings.append(
+            Warning("audio_left_the_house", f"The raw audio was sent to {transcriber.made_by}.")
+        )
     if first is None:
         warnings.append(Warning("no_speech", "Nobody is heard on this recording."))
     elif not _knows(transcriber, language):

@@ -49,6 +49,8 @@ MOST_UNANSWERED = 2
 SHORTEST_SPEECH = 3.0
 # Words this far (seconds) past the end of the audio belong to another recording or clock.
 LATEST_WORD = 1.0
+# Warnings of earlier stages that say: this is not what was said on this call.
+HOLDING = frozenset({"transcript_mismatch"})
 
 # A run of fewer words, or of fewer digits in one word, also stands for prices and dates.
 TELLING_WORDS = 4
@@ -133,6 +135,7 @@ def _understood(
         reasons.append(
             Warning("language_unsupported", "there are no redaction rules for this language")
         )
+    reasons += [warning for warning in transcript.warnings if warning.code in HOLDING]
     shares = dict(enumerate(transcript.understood))
     for channel, seconds in enumerate(spoken):
         share = shares.get(channel, 0.0)

@@ -121,9 +121,14 @@ class Store:
             return list(db.scalars(sa.select(calls.c.call).order_by(calls.c.received_at)))
 
     def purge_raw_audio(self, before: float) -> int:
-        """Destroy the raw audio of calls received before `before` (seconds since the epoch)."""
+        """Destroy the raw audio of calls received before `before` (seconds since the epoch).
+
+        With it goes a transcript that was handed in, should its call never have ended.
+        """
         with self.database.connect() as db:
             old = db.scalars(sa.select(calls.c.call).where(calls.c.received_at < before)).all()
+        for call in old:
+            self.shelf.delete_kind(call, "ImportedTranscript")
         return sum(self.shelf.delete_kind(call, "Audio") for call in old)
 
     def hash_key(self, call: str) -> HashKey:
