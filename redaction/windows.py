@@ -278,17 +278,13 @@ def _around(call: _Call, finding: Finding) -> Span:
         return 0.0, call.end
     turn, own = call.turns[finding.turn], call.own[finding.turn]
     before, after = call.before[finding.turn], call.after[finding.turn]
-    if own and _stated(turn):
-        start = own[0]
-    elif own and turn.words and _timed(turn.words[0]):
+    if own and (_stated(turn) or (turn.words and _timed(turn.words[0]))):
         start = own[0]
     elif before:
         start = min(before[1], own[0]) if own and before[1] <= own[0] else before[0]
     else:
         start = 0.0
-    if own and _stated(turn):
-        end = own[1]
-    elif own and turn.words and _timed(turn.words[-1]):
+    if own and (_stated(turn) or (turn.words and _timed(turn.words[-1]))):
         end = own[1]
     elif after:
         end = max(after[0], own[1]) if own and after[0] >= own[1] else after[1]
