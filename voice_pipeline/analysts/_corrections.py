@@ -18,7 +18,7 @@ from voice_pipeline.spoken.words import Token, comparable, vocabulary
 MARK = "Corrected later"
 REACH = 3  # turns after which a value is no correction but another value
 LEAD = 8  # words between the words that take back and the new value
-SAME = 0.5  # share of telling words from which two statements are about the same
+SAME = 0.6  # share of telling words from which two statements are about the same
 FEWEST = 2  # telling words that a statement has at least
 _NEGATIONS = vocabulary("not never no nobody nothing none without")
 _TELLING_FROM = 4  # letters
@@ -73,7 +73,7 @@ def contradicted(call: Conversation, claims: Sequence[Claim]) -> list[tuple[Clai
     for at, (claim, words, denied) in enumerate(read):
         for later, others, denies in read[at + 1 :]:
             a, b = claim.evidence[0], later.evidence[0]
-            about = len(words & others) / max(1, min(len(words), len(others)))
+            about = len(words & others) / max(1, len(words | others))
             if (
                 denied != denies
                 and min(len(words), len(others)) >= FEWEST

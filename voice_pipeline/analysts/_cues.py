@@ -36,6 +36,7 @@ class Cues(BaseModel):
     settled: Phrases
     unanswered: Phrases
     further: Phrases
+    asks_for: Phrases
     leaving: Phrases
     corrected: Phrases
     hold: Phrases

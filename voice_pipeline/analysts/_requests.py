@@ -33,15 +33,18 @@ def others(
     call = reader.call
     cued = dict.fromkeys(m.first.turn for m in reader.said(cues().need, "customer", but))
     marked = {m.first.turn for m in reader.said(cues().further, "customer", but)}
+    asking = {m.first.turn for m in reader.said(cues().asks_for, "customer", but)}
     found: dict[str, OtherRequest] = {}
     for turn in [turn for turn in (*marked, *cued) if turn != main.turn][:READ]:
-        if len(call.tokens[turn]) < REQUEST_WORDS:
+        follow_up = asks(call.turn(turn).text) and turn not in asking
+        if len(call.tokens[turn]) < REQUEST_WORDS or follow_up:
             continue
         intent = model.of_texts([call.turn(turn).text], [turn])
         kind = reader.pack.kind(intent.label)
         if kind is None or kind.gives_way or not kind.automatic or intent.label == main.label:
             continue
-        if intent.decision == "auto" or (turn in marked and intent.confidence >= SAID_SO):
+        said_so = turn in marked or (turn in asking and bool(marked))
+        if intent.decision == "auto" or (said_so and intent.confidence >= SAID_SO):
             best = found.get(intent.label)
             if best is None or intent.confidence > best.confidence:
                 found[intent.label] = OtherRequest(

@@ -15,7 +15,7 @@ from voice_pipeline import __version__
 from voice_pipeline.analysts._corrections import with_correction
 from voice_pipeline.analysts._ending import outcome
 from voice_pipeline.analysts._facts import facts as facts_of
-from voice_pipeline.analysts._intent import intents
+from voice_pipeline.analysts._intent import Intent, intents
 from voice_pipeline.analysts._measures import measures
 from voice_pipeline.analysts._mood import moods
 from voice_pipeline.analysts._promises import commitments as commitments_of
@@ -37,6 +37,8 @@ from voice_pipeline.policy.load import load_pack
 from voice_pipeline.policy.pack import Pack
 from voice_pipeline.spoken.conversation import Conversation
 from voice_pipeline.spoken.dates import call_day
+
+SURE_ENOUGH = 0.5  # confidence in the request type from which its missing information is asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,7 @@ class OfflineAnalyst:
         questions = open_questions(reader, hostile)
         start, end = moods(call, ending, hostile) if self._feels else (None, None)
         urgency, urgent = urgency_of(reader, intent, hostile)
+        leaving = leaving_reason(reader, intent, hostile)
         note = replace(
             empty,
             request_type=RequestType(intent.label, round(intent.confidence, 3), intent.decision),
@@ -119,10 +122,10 @@ class OfflineAnalyst:
             actions=actions[: room.actions],
             commitments=commitments,
             outcome=ending,
-            missing_information=reader.missing(self._pack.kind(intent.label)),
+            missing_information=self._missing(reader, intent),
             also=others(reader, model, intent, hostile),
             open_questions=questions,
-            cancellation_reason=leaving_reason(reader, intent, hostile),
+            cancellation_reason=leaving,
             mood_start=start,
             mood_end=end,
             sections=sections(
@@ -136,6 +139,11 @@ class OfflineAnalyst:
             },
         )
         return verify(note, transcript)
+
+    def _missing(self, reader: Reader, intent: Intent) -> tuple[str, ...]:
+        """Ask for nothing on account of a type that is a guess."""
+        sure = intent.decision == "auto" or intent.confidence >= SURE_ENOUGH
+        return reader.missing(self._pack.kind(intent.label)) if sure else ()
 
     @property
     def _feels(self) -> bool:
