@@ -112,5 +112,6 @@ def with_correction(claim: Claim, corrections: Sequence[tuple[Evidence, Evidence
     quoted = {quote.turn for quote in claim.evidence}
     for old, new in corrections:
         if old.turn in quoted and old.quote in claim.evidence[0].quote and new.turn not in quoted:
-            return Claim(f"{claim.text} Corrected: {new.quote}", (*claim.evidence, new))
+            said = claim.text if claim.text.endswith((".", "?", "!")) else f"{claim.text}."
+            return Claim(f"{said} Corrected: {new.quote}", (*claim.evidence, new))
     return claim

@@ -7,6 +7,7 @@ what counts instead stands unmarked. Questions, courtesies and bare digits are n
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from voice_pipeline.analysts._corrections import Value, contradicted, marked, superseded
 from voice_pipeline.analysts._cues import cues
@@ -26,7 +27,7 @@ from voice_pipeline.spoken.numbers import NOT_MONEY, numbers
 from voice_pipeline.spoken.words import Token, vocabulary
 
 STATEMENT_WORDS = 5
-_NO_COUNT = vocabulary("of am pm times second people")
+_NO_COUNT = vocabulary("of am pm times second people oclock working business")
 _SPANS = vocabulary("day days week weeks month months hour hours minute minutes year years")
 _REFERENCE_CUES = vocabulary(
     "order reference booking reservation tracking ticket case claim confirmation payment "
@@ -52,9 +53,10 @@ def facts(
     ranked: dict[tuple[int, str], tuple[int, Claim]] = {}
     typed: dict[Value, Claim] = {}
     for value in _values(reader, but):
-        quote, _ = reader.call.sentence(value.first, value.last)
+        quote, inside = reader.call.sentence(value.first, value.last)
         timed = value.label == "When" or _is_span(value)
-        if timed and (value.first.turn in skip or asks(quote.quote)):
+        bare = len(inside) < REASON_WORDS  # a time alone says nothing of what happens then
+        if timed and (value.first.turn in skip or asks(quote.quote) or bare):
             continue
         typed[value] = Claim(f"{value.label}: {value.spoken}. {quote.quote}", (quote,))
     replaced = {
@@ -69,10 +71,11 @@ def facts(
     plain = [found for found in _stated(reader, but) if found[1].evidence[0] not in valued]
     for rank, claim in plain:
         ranked.setdefault((turn_of(claim), claim.evidence[0].quote), (rank, claim))
-    denied = dict(contradicted(reader.call, [claim for _, claim in ranked.values()]))
+    spoken = [claim for _, claim in ranked.values()]
+    denied = dict(contradicted(reader.call, sorted(spoken, key=partial(_place, reader))))
     best = sorted(
         ((rank, marked(claim) if claim in denied else claim) for rank, claim in ranked.values()),
-        key=lambda found: (found[0], reader.call.place[turn_of(found[1])]),
+        key=lambda found: (found[0], _place(reader, found[1])),
     )
     fresh = [claim for _, claim in best if turn_of(claim) not in skip or not is_plain(claim)]
     cued = sum(rank < 3 for rank, _ in best)
@@ -81,8 +84,11 @@ def facts(
         (typed[old].evidence[0], typed[new].evidence[0]) for old, new in replaced.items()
     ]
     corrections += [(old.evidence[0], new.evidence[0]) for old, new in denied.items()]
-    in_order = sorted(kept, key=lambda claim: reader.call.place[turn_of(claim)])
-    return tuple(in_order), tuple(corrections)
+    return tuple(sorted(kept, key=partial(_place, reader))), tuple(corrections)
+
+
+def _place(reader: Reader, claim: Claim) -> int:
+    return reader.call.place[turn_of(claim)]
 
 
 def _stated(reader: Reader, but: frozenset[int]) -> Iterator[tuple[int, Claim]]:

@@ -24,7 +24,7 @@ from voice_pipeline.spoken.conversation import Conversation, Side
 from voice_pipeline.spoken.dates import dues
 from voice_pipeline.spoken.numbers import numbers
 from voice_pipeline.spoken.phrases import Match, parse
-from voice_pipeline.spoken.words import Token
+from voice_pipeline.spoken.words import Token, vocabulary
 
 TELLING_WORDS = 8  # a turn of so many words early in a call is about something
 REASON_WORDS = 4  # fewer words are no reason but a greeting or an answer
@@ -131,7 +131,8 @@ class Reader:
         for match in self.said((*cues().begun, *cues().done), "agent", but):
             quote, inside = self.call.sentence(match.first, match.last)
             rest = after(inside, match.last)[:2]
-            if asks(quote.quote) or "not" in [token.text for token in rest]:
+            within = [t.text for t in inside if match.first.word <= t.word <= match.last.word]
+            if asks(quote.quote) or "not" in [token.text for token in rest] or _may(within):
                 continue
             if match.phrase in begun and not any(is_participle(token.text) for token in rest):
                 continue
@@ -160,3 +161,11 @@ class Reader:
             and not (set(need.kinds) & set(kinds))
             and not any(self.call.find(parse(phrase)) for phrase in need.phrases)
         )
+
+
+def _may(texts: Sequence[str]) -> bool:
+    """Tell whether something can or will be done instead of being done: `i can reset it`."""
+    return any(text in _MAY for text in texts)
+
+
+_MAY = vocabulary("can could will would shall should may might must")

@@ -15,6 +15,7 @@ from voice_pipeline.domain import CallOutcome, Claim, Commitment
 from voice_pipeline.next_step import first_due
 
 SUMMARY = 3
+TELLING_WORDS = 5  # `that is done` does not say what was done
 Level = Literal["low", "normal", "high", "urgent"]
 LEVELS: tuple[Level, ...] = ("low", "normal", "high", "urgent")
 
@@ -27,12 +28,13 @@ def summary_of(
 ) -> tuple[Claim, ...]:
     """Return the statements on top of a note, each once."""
     found = [reason] if reason else []
-    if actions:
-        found.append(max(actions, key=lambda claim: len(claim.text)))
+    telling = [claim for claim in actions if len(claim.evidence[0].quote.split()) >= TELLING_WORDS]
+    if telling:
+        found.append(max(telling, key=lambda claim: len(claim.text)))
     if promise := first_due(commitments):
         found.append(Claim(promise.text, promise.evidence))
     if len(found) < SUMMARY and ending.evidence:
-        quote = ending.evidence[0]
+        quote = ending.evidence[-1]
         shown = [past.quote for claim in found for past in claim.evidence]
         if not any(quote.quote in past or past in quote.quote for past in shown):
             found.append(Claim(f"End of the call: {quote.quote}", (quote,)))

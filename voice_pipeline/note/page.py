@@ -24,6 +24,8 @@ from voice_pipeline.next_step import first_due
 # what GitHub-flavoured markdown or HTML gives a meaning inside a line, bare links included
 _SPECIAL = re.compile(r"([\\`*_{}\[\]#!|<>~$&@]|(?<=:)/(?=/)|(?<=www)\.)", re.IGNORECASE)
 MARK = "Corrected later"  # how an analyst marks what was taken back
+_GAPS = re.compile(r"\n{3,}")
+_PLAIN_LABEL = re.compile(r"^(When|Amount|Quantity|Share): ")  # what the value itself shows
 _OUTCOMES = {
     "resolved": "Resolved",
     "partial": "Partly resolved: something is still to be done",
@@ -83,7 +85,7 @@ def note_page(
         "\n".join(_checks(note)),
         "\n".join(_foot(note, warnings)),
     ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return _GAPS.sub("\n\n", "\n\n".join(part for part in parts if part)) + "\n"
 
 
 def _head(
@@ -106,9 +108,11 @@ def _head(
     if not note.status.startswith("no_summary:"):
         yield f"**Next step:** {_next(note, speakers)}"
         yield ""
-        for claim in note.summary:
+        step = first_due(note.commitments)
+        told = [claim for claim in note.summary if not step or claim.evidence != step.evidence]
+        for claim in told:
             yield f"- {_claimed(claim, speakers)}"
-        if note.summary:
+        if told:
             yield ""
     yield " · ".join(facts)
     details = [clock(duration) if duration else "", f"{len(transcript.turns)} turns"]
@@ -126,7 +130,8 @@ def _head(
 def _next(note: CaseNote, speakers: dict[int, str]) -> str:
     promise = first_due(note.commitments)
     if promise:
-        return f"{promise.who}{_due(promise)}: {_cited(promise.evidence[0], speakers)}"
+        quote = _cited(promise.evidence[0], speakers).removeprefix(f"{promise.who}: ")
+        return f"{promise.who}{_due(promise)}: {quote}"
     if note.outcome.value == "resolved":
         return "none; the call ended with everything done"
     if note.missing_information:
@@ -188,7 +193,7 @@ def _listed(title: str, claims: Sequence[Claim], speakers: dict[int, str]) -> It
     for claim in claims:
         found = values.setdefault(claim.evidence[0], [])
         if value := _value(claim):
-            found.append(escaped(value.removeprefix("When: ").removeprefix("Amount: ")))
+            found.append(escaped(_PLAIN_LABEL.sub("", value)))
     for quote, found in values.items():
         label = f"**{', '.join(found)}** " if found else ""
         yield f"- {label}{_cited(quote, speakers)}"
