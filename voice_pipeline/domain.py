@@ -326,6 +326,19 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
+class RouteChange:
+    """A person's correction of a route. Nothing is overwritten: undoing is another change."""
+
+    call: str
+    before: str  # queue that the call was in
+    after: str  # queue that it is in now
+    by: str  # who decided
+    reason: str  # why, redacted
+    at: str  # ISO 8601, UTC
+    undoes: int | None = None  # number of the change that this one takes back
+
+
+@dataclass(frozen=True, slots=True)
 class Review:
     """Whether a person must approve before anything is acted on, and why."""
 
@@ -387,7 +400,7 @@ __all__ = [
     "Audio", "CallOutcome", "CaseNote", "Claim", "Commitment", "Draft", "Escalation",
     "Escalations", "Evidence", "Finding", "Heard", "ImportedTranscript", "Mood", "OtherRequest",
     "Receipt", "Received", "Recording", "RedactedAudio", "RedactedTranscript", "RedactedTurn",
-    "Redaction", "Ref", "RequestType", "Review", "Route", "Samples", "Section", "Segment",
-    "SegmentSpeech", "Severity", "SpeakerSpan", "Speech", "Status", "Transcript", "Turn",
-    "Verification", "Warning", "Window", "Word",
+    "Redaction", "Ref", "RequestType", "Review", "Route", "RouteChange", "Samples", "Section",
+    "Segment", "SegmentSpeech", "Severity", "SpeakerSpan", "Speech", "Status", "Transcript",
+    "Turn", "Verification", "Warning", "Window", "Word",
 ]  # fmt: skip

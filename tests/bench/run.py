@@ -1,6 +1,6 @@
 """Every figure of docs/figures.md that needs a clock or a memory gauge.
 
-    python tests/bench/run.py [stages] [memory] [decode] [log] [finding] [--json FILE]
+    python tests/bench/run.py [stages] [memory] [decode] [log] [finding] [analysing] [--json FILE]
 
 Timings on a shared machine are noisy: read the ratios. Each run prints its machine and date.
 """
@@ -23,12 +23,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from analysing import analysing
 from finding import finding
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "samples"
 RATE = 16_000
-SUITES = ("stages", "memory", "decode", "log", "finding")
+SUITES = ("stages", "memory", "decode", "log", "finding", "analysing")
 
 
 def main() -> None:
@@ -168,6 +169,7 @@ def log() -> dict[str, Any]:
 
 SUITE_OF = {
     "stages": stages, "memory": memory, "decode": decode, "log": log, "finding": finding,
+    "analysing": analysing,
 }  # fmt: skip
 
 

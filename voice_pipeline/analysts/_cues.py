@@ -19,6 +19,7 @@ class Cues(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     need: Phrases
+    waited: Phrases
     problem: Phrases
     stated: Phrases
     begun: Phrases
@@ -33,6 +34,14 @@ class Cues(BaseModel):
     impossible: Phrases
     pending: Phrases
     settled: Phrases
+    unanswered: Phrases
+    further: Phrases
+    asks_for: Phrases
+    leaving: Phrases
+    corrected: Phrases
+    hold: Phrases
+    glad: Phrases
+    upset: Phrases
 
 
 @lru_cache(maxsize=1)

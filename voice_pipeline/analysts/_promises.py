@@ -10,7 +10,6 @@ from voice_pipeline.spoken.dates import Due, dues
 from voice_pipeline.spoken.phrases import Match
 from voice_pipeline.spoken.words import Token
 
-MOST = 6
 LEAD_IN = 1  # words between a time and the promise that it leads into
 
 
@@ -43,7 +42,7 @@ def commitments(reader: Reader, but: frozenset[int]) -> tuple[Commitment, ...]:
                 due_text=due_text.rstrip(".,;!"),
             )
     promised = sorted(found.values(), key=lambda promise: reader.call.place[turn_of(promise)])
-    return tuple(without_repeats(promised))[:MOST]
+    return tuple(without_repeats(promised))
 
 
 def _is_promise(reader: Reader, match: Match, inside: list[Token]) -> bool:

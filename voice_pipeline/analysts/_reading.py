@@ -1,4 +1,4 @@
-"""Reads reason, facts, actions and commitments out of a call, each as a verbatim quote.
+"""Reads reason and actions out of a call, each as a verbatim quote, and what is missing.
 
 A form, not prose: selecting sentences and rewriting them by rules changes meanings. What a caller
 says to the machine that reads the call is left out of the note; the rules flag it.
@@ -16,32 +16,19 @@ from voice_pipeline.analysts._quotes import (
     asks,
     claim_of,
     is_participle,
-    is_plain,
-    is_redacted,
-    says_something,
-    turn_of,
     without_repeats,
 )
-from voice_pipeline.domain import Claim, Evidence
+from voice_pipeline.domain import Claim, Evidence, RedactedTurn
 from voice_pipeline.policy.pack import Pack, RequestKind
 from voice_pipeline.spoken.conversation import Conversation, Side
 from voice_pipeline.spoken.dates import dues
-from voice_pipeline.spoken.numbers import NOT_MONEY, numbers
+from voice_pipeline.spoken.numbers import numbers
 from voice_pipeline.spoken.phrases import Match, parse
 from voice_pipeline.spoken.words import Token, vocabulary
 
-MOST_FACTS = 12
-FILLED_FACTS = 7  # up to this many, other statements are quoted as well
-STATEMENT_WORDS = 5
-MOST_ACTIONS = 6
+TELLING_WORDS = 8  # a turn of so many words early in a call is about something
 REASON_WORDS = 4  # fewer words are no reason but a greeting or an answer
 HOSTILE = ("instruction_words", "outcome_orders")  # signals whose speech is not for the note
-
-_CORRECTED = vocabulary("no sorry actually wait mean rather correction")
-_REFERENCE_CUES = vocabulary(
-    "order reference booking reservation tracking ticket case claim confirmation payment "
-    "invoice incident job"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +51,25 @@ class Reader:
             for match in self.call.find(parse(phrase), signal.speaker)
         )
 
+    def signalled(self, ids: Sequence[str], but: frozenset[int]) -> bool:
+        """Tell whether a signal of the pack stands anywhere outside some turns."""
+        return any(
+            match.first.turn not in but
+            for signal in self.pack.signals
+            if signal.id in ids
+            for phrase in signal.phrases
+            for match in self.call.find(parse(phrase), signal.speaker, signal.where)
+        )
+
+    def sentences(self, number: int) -> Iterator[tuple[Evidence, list[Token]]]:
+        """Yield the sentences of a turn as quotes and tokens."""
+        end = -1
+        for token in self.call.tokens[number]:
+            if token.word > end:
+                quote, inside = self.call.sentence(token, token)
+                end = inside[-1].word
+                yield quote, inside
+
     def said(self, cues: Iterable[str], side: Side, but: frozenset[int]) -> list[Match]:
         """Return the matches of cues in order, one a sentence at most."""
         found = [
@@ -85,9 +91,14 @@ class Reader:
         ]
         early = turns[: max(2, round(len(turns) / 3))]
         cued = {match.first.turn for match in self.said(cues().need, "customer", but)}
-        return [turn.turn for turn in early if turn.turn in cued] + [
-            turn.turn for turn in early if turn.turn not in cued
-        ]
+        waited = {match.first.turn for match in self.said(cues().waited, "customer", but)}
+
+        def rank(turn: RedactedTurn) -> tuple[bool, bool]:
+            words = len(self.call.tokens[turn.turn])
+            likely = turn.turn in cued or words >= TELLING_WORDS
+            return turn.turn in waited and words < 2 * TELLING_WORDS, not likely
+
+        return [turn.turn for turn in sorted(early, key=rank)]
 
     def told(self, but: frozenset[int]) -> bool:
         """Tell whether the agent states something after the opening, beside questions."""
@@ -113,100 +124,6 @@ class Reader:
             return claim_of(self.call.evidence(first.first, first.last)[0], "Caller")
         return None
 
-    def facts(self, but: frozenset[int], skip: frozenset[int]) -> tuple[Claim, ...]:
-        """Return amounts, dates, references and statements, first the caller's trouble."""
-        claims: dict[tuple[int, str], tuple[int, Claim]] = {}
-        for rank, side, phrases in ((0, "customer", cues().problem), (2, "agent", cues().stated)):
-            for match in self.said(phrases, "customer" if side == "customer" else "agent", but):
-                quote, inside = self.call.sentence(match.first, match.last)
-                if (
-                    len(inside) >= REASON_WORDS
-                    and not asks(quote.quote)
-                    and not is_redacted(inside)
-                ):
-                    claims.setdefault(
-                        (quote.turn, quote.quote), (rank, claim_of(quote, side.title()))
-                    )
-        for turn in self.call.turns:
-            if turn.turn in but:
-                continue
-            for label, first, last in self._values(self.call.tokens[turn.turn]):
-                quote, inside = self.call.sentence(first, last)
-                spoken = " ".join(
-                    word.text for word in turn.words[first.word : last.word + 1]
-                ).rstrip(".,;?!")
-                if label == "When" and (turn.turn in skip or asks(quote.quote)):
-                    continue
-                claims.pop((quote.turn, quote.quote), None)
-                claim = Claim(f"{label}: {spoken}. {quote.quote}", (quote,))
-                claims.setdefault((-turn.turn - 1, f"{label} {spoken.lower()}"), (1, claim))
-        for quote in self._statements(but):
-            who = "Agent" if self.call.side(self.call.turn(quote.turn)) == "agent" else "Customer"
-            claims.setdefault((quote.turn, quote.quote), (3, claim_of(quote, who)))
-        best = sorted(
-            claims.values(), key=lambda found: (found[0], self.call.place[turn_of(found[1])])
-        )
-        fresh = [claim for _, claim in best if turn_of(claim) not in skip or not is_plain(claim)]
-        kept = without_repeats(fresh)
-        cued = sum(rank < 3 for rank, _ in best)
-        kept = kept[: min(MOST_FACTS, max(FILLED_FACTS, cued))]
-        return tuple(sorted(kept, key=lambda claim: self.call.place[turn_of(claim)]))
-
-    def _statements(self, but: frozenset[int]) -> Iterator[Evidence]:
-        """Yield sentences of some length that are no question, in the middle of the call."""
-        for turn in self.call.turns[1:-1]:
-            said = self.call.tokens[turn.turn]
-            end = -1
-            for token in said:
-                if turn.turn in but or token.word <= end:
-                    continue
-                quote, inside = self.call.sentence(token, token)
-                end = inside[-1].word
-                if (
-                    len(inside) >= STATEMENT_WORDS
-                    and says_something(inside)
-                    and not asks(quote.quote)
-                    and not is_redacted(inside)
-                ):
-                    yield quote
-
-    def _values(self, said: list[Token]) -> Iterator[tuple[str, Token, Token]]:
-        """Yield label, first and last token of the values in a turn; a corrected one is dropped."""
-        found: list[tuple[str, int, int]] = []
-        for number in numbers(said):
-            around = {token.text for token in said[max(0, number.first - 6) : number.first]}
-            around |= self._asked_before(said[number.first].turn)
-            if number.kind == "money":
-                found.append(("Amount", number.first, number.last))
-            elif number.kind == "reference" and around & _REFERENCE_CUES:
-                found.append(("Reference", number.first, number.last))
-            elif number.kind == "percent":
-                found.append(("Share", number.first, number.last))
-            elif number.kind == "number" and number.last + 1 < len(said):
-                unit = said[number.last + 1].text
-                if unit in NOT_MONEY and unit not in (
-                    "of",
-                    "am",
-                    "pm",
-                    "times",
-                    "second",
-                    "people",
-                ):
-                    found.append(("Quantity", number.first, number.last + 1))
-        for due in dues(said, self.today):
-            found.append(("When", due.first, due.last))
-        for place, (label, first, last) in enumerate(found):
-            later = [other for other in found[place + 1 :] if other[0] == label]
-            between = said[last + 1 : later[0][1]] if later else []
-            if not any(token.text in _CORRECTED for token in between):
-                yield label, said[first], said[last]
-
-    def _asked_before(self, turn: int) -> set[str]:
-        """Return the words of the turn before: `do you have the order number`."""
-        place = self.call.place[turn]
-        before = self.call.turns[place - 1].turn if place else None
-        return {token.text for token in self.call.tokens[before]} if before is not None else set()
-
     def actions(self, but: frozenset[int]) -> tuple[Claim, ...]:
         """Return what the agent says was done."""
         found: dict[tuple[int, str], Claim] = {}
@@ -214,12 +131,13 @@ class Reader:
         for match in self.said((*cues().begun, *cues().done), "agent", but):
             quote, inside = self.call.sentence(match.first, match.last)
             rest = after(inside, match.last)[:2]
-            if asks(quote.quote) or "not" in [token.text for token in rest]:
+            within = [t.text for t in inside if match.first.word <= t.word <= match.last.word]
+            if asks(quote.quote) or "not" in [token.text for token in rest] or _may(within):
                 continue
             if match.phrase in begun and not any(is_participle(token.text) for token in rest):
                 continue
             found.setdefault((quote.turn, quote.quote), claim_of(quote, "Agent"))
-        return tuple(without_repeats(found.values()))[:MOST_ACTIONS]
+        return tuple(without_repeats(found.values()))
 
     def missing(self, kind: RequestKind | None) -> tuple[str, ...]:
         """Return what the request type needs and nobody said."""
@@ -243,3 +161,11 @@ class Reader:
             and not (set(need.kinds) & set(kinds))
             and not any(self.call.find(parse(phrase)) for phrase in need.phrases)
         )
+
+
+def _may(texts: Sequence[str]) -> bool:
+    """Tell whether something can or will be done instead of being done: `i can reset it`."""
+    return any(text in _MAY for text in texts)
+
+
+_MAY = vocabulary("can could will would shall should may might must")

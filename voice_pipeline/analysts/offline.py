@@ -6,16 +6,24 @@ checks as any other analyst's. It refuses to sum up a call with too little speec
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from pydantic import BaseModel, ConfigDict
 
 from voice_pipeline import __version__
+from voice_pipeline.analysts._corrections import with_correction
 from voice_pipeline.analysts._ending import outcome
+from voice_pipeline.analysts._facts import facts as facts_of
 from voice_pipeline.analysts._intent import Intent, intents
 from voice_pipeline.analysts._measures import measures
+from voice_pipeline.analysts._mood import moods
 from voice_pipeline.analysts._promises import commitments as commitments_of
 from voice_pipeline.analysts._reading import Reader
+from voice_pipeline.analysts._refusing import not_understood, too_little
+from voice_pipeline.analysts._requests import leaving_reason, open_questions, others
+from voice_pipeline.analysts._sections import sections
+from voice_pipeline.analysts._summary import summary_of, urgency_of
 from voice_pipeline.claims import verify
 from voice_pipeline.domain import (
     CallOutcome,
@@ -27,13 +35,28 @@ from voice_pipeline.domain import (
 )
 from voice_pipeline.policy.load import load_pack
 from voice_pipeline.policy.pack import Pack
-from voice_pipeline.spoken.conversation import Conversation, is_back_channel
+from voice_pipeline.spoken.conversation import Conversation
 from voice_pipeline.spoken.dates import call_day
 
-SUMMARY = 3  # statements at most: longer summaries go unread (research of vendors' forums)
-UNCLEAR = CallOutcome("unclear", ())
-NO_INTENT = Intent("other", 0.0, 0.0, "human", None)
-FEWEST_WORDS = 8  # both sides together; below this there is nothing to sum up
+SURE_ENOUGH = 0.5  # confidence in the request type from which its missing information is asked for
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How much of each part a note of a length holds."""
+
+    summary: int  # never more than three: longer summaries go unread (vendors' forums)
+    facts: int
+    filled: int  # facts up to which statements that no phrase speaks for are quoted as well
+    actions: int
+    commitments: int
+
+
+ROOM = {
+    "short": Room(summary=2, facts=5, filled=3, actions=2, commitments=3),
+    "normal": Room(summary=3, facts=12, filled=7, actions=6, commitments=6),
+    "long": Room(summary=3, facts=40, filled=40, actions=20, commitments=20),
+}
 
 
 class Options(BaseModel):
@@ -65,100 +88,111 @@ class OfflineAnalyst:
         """Return a verified note; route, flags and review are for the stages that follow."""
         call = Conversation(transcript)
         reader = Reader(call, self._pack, call_day(metadata.get("started_at")))
-        if code := _too_little(call):
-            return self._note(transcript, call, f"no_summary:{code}", NO_INTENT)
+        empty = self._empty(transcript, call)
+        if code := too_little(call) or not_understood(transcript, call):
+            return replace(empty, status=f"no_summary:{code}")
+        room = ROOM[self._pack.note.length]
         hostile = reader.hostile()
         openings = reader.openings(hostile)
-        intent = intents(self._pack).of_call(call, openings)
+        model = intents(self._pack)
+        intent = model.of_call(call, openings)
         reason = reader.reason(openings)
         actions = reader.actions(hostile)
-        commitments = commitments_of(reader, hostile)
+        commitments = commitments_of(reader, hostile)[: room.commitments]
         told = {quote.turn for claim in (reason,) if claim for quote in claim.evidence}
         promised = {quote.turn for claim in commitments for quote in claim.evidence}
-        facts = reader.facts(hostile, frozenset(told | promised))
+        facts, corrections = facts_of(
+            reader, hostile, frozenset(told | promised), room.facts, room.filled
+        )
         ending = outcome(reader, hostile, actions, reader.told(hostile))
-        note = self._note(
-            transcript,
-            call,
-            "done",
-            intent,
+        questions = open_questions(reader, hostile)
+        start, end = moods(call, ending, hostile) if self._feels else (None, None)
+        urgency, urgent = urgency_of(reader, intent, hostile)
+        leaving = leaving_reason(reader, intent, hostile)
+        note = replace(
+            empty,
+            request_type=RequestType(intent.label, round(intent.confidence, 3), intent.decision),
+            urgency=urgency,
             reason=reason,
+            summary=tuple(
+                with_correction(claim, corrections)
+                for claim in summary_of(reason, actions, commitments, ending)[: room.summary]
+            ),
             facts=facts,
-            actions=actions,
+            actions=actions[: room.actions],
             commitments=commitments,
-            ending=ending,
-            missing=reader.missing(self._pack.kind(intent.label)),
+            outcome=ending,
+            missing_information=self._missing(reader, intent),
+            also=others(reader, model, intent, hostile),
+            open_questions=questions,
+            cancellation_reason=leaving,
+            mood_start=start,
+            mood_end=end,
+            sections=sections(
+                reader, intent.label, _by_kind(facts, actions, commitments, questions), hostile
+            ),
+            provenance={
+                **empty.provenance,
+                "similarity": round(intent.similarity, 3),
+                "deciding_turn": intent.turn,
+                "urgency_turn": urgent,
+            },
         )
         return verify(note, transcript)
 
-    def _note(
-        self,
-        transcript: RedactedTranscript,
-        call: Conversation,
-        status: str,
-        intent: Intent,
-        *,
-        reason: Claim | None = None,
-        facts: tuple[Claim, ...] = (),
-        actions: tuple[Claim, ...] = (),
-        commitments: tuple[Commitment, ...] = (),
-        ending: CallOutcome = UNCLEAR,
-        missing: tuple[str, ...] = (),
-    ) -> CaseNote:
-        kind = self._pack.kind(intent.label)
+    def _missing(self, reader: Reader, intent: Intent) -> tuple[str, ...]:
+        """Ask for nothing on account of a type that is a guess."""
+        sure = intent.decision == "auto" or intent.confidence >= SURE_ENOUGH
+        return reader.missing(self._pack.kind(intent.label)) if sure else ()
+
+    @property
+    def _feels(self) -> bool:
+        return self._pack.note.sentiment == "on"
+
+    def _empty(self, transcript: RedactedTranscript, call: Conversation) -> CaseNote:
         return CaseNote(
             call=transcript.call,
-            status=status,
-            request_type=RequestType(intent.label, round(intent.confidence, 3), intent.decision),
-            urgency=kind.urgency if kind and intent.decision == "auto" else "normal",
-            reason=reason,
-            summary=_summary(reason, actions, commitments, ending),
-            facts=facts,
-            actions=actions,
-            commitments=commitments,
-            outcome=ending,
-            missing_information=missing,
+            status="done",
+            request_type=RequestType("other", 0.0, "human"),
+            urgency="normal",
+            reason=None,
+            summary=(),
+            facts=(),
+            actions=(),
+            commitments=(),
+            outcome=CallOutcome("unclear", ()),
+            missing_information=(),
             unverified=(),
             measures=measures(transcript, call),
             provenance={
                 "analyst": self.made_by,
                 "method": "extractive, offline",
+                "language": transcript.language,
+                "length": self._pack.note.length,
+                "sentiment": self._pack.note.sentiment,
                 "pack": self._pack.id,
                 "pack_version": self._pack.version,
                 "pack_sha256": self._pack.sha256,
-                "similarity": round(intent.similarity, 3),
-                "deciding_turn": intent.turn,
+                "similarity": 0.0,
+                "deciding_turn": None,
+                "urgency_turn": None,
             },
         )
 
 
-def _too_little(call: Conversation) -> str | None:
-    """Return why nothing can be summed up, as a code."""
-    words = sum(len(said) for said in call.tokens.values())
-    if words == 0:
-        return "no_speech"
-    spoke = {
-        call.side(turn)
-        for turn in call.turns
-        if call.tokens[turn.turn] and not is_back_channel(call.tokens[turn.turn])
+def _by_kind(
+    facts: Sequence[Claim],
+    actions: Sequence[Claim],
+    commitments: Sequence[Commitment],
+    questions: Sequence[Claim],
+) -> dict[str, Sequence[Claim | Commitment]]:
+    """Return the claims of a note under the names that a pack's sections use."""
+    return {
+        "facts": facts,
+        "amounts": [claim for claim in facts if claim.text.startswith("Amount:")],
+        "dates": [claim for claim in facts if claim.text.startswith("When:")],
+        "references": [claim for claim in facts if claim.text.startswith("Reference:")],
+        "actions": actions,
+        "commitments": commitments,
+        "questions": questions,
     }
-    one_sided = not {"agent", "customer"} <= spoke and "unknown" not in spoke
-    return "insufficient_speech" if words < FEWEST_WORDS or one_sided else None
-
-
-def _summary(
-    reason: Claim | None,
-    actions: tuple[Claim, ...],
-    commitments: tuple[Commitment, ...],
-    ending: CallOutcome,
-) -> tuple[Claim, ...]:
-    """Why they called, what was done, what comes next; else how it ended."""
-    found = [reason] if reason else []
-    found.extend(actions[-1:])
-    next_step = [promise for promise in commitments if promise.due_text] or list(commitments)
-    found.extend(Claim(promise.text, promise.evidence) for promise in next_step[-1:])
-    if len(found) < SUMMARY and ending.evidence:
-        quote = ending.evidence[0]
-        found.append(Claim(f"End of the call: {quote.quote}", (quote,)))
-    unique = {claim.evidence[0].quote: claim for claim in found}
-    return tuple(unique.values())[:SUMMARY]

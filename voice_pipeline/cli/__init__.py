@@ -370,3 +370,44 @@ def calls_list(context: typer.Context, as_json: Json = False) -> None:
     from voice_pipeline.cli.inspect import list_calls
 
     raise typer.Exit(list_calls(context.obj["data"], context.obj["config"], as_json=as_json))
+
+
+@calls_app.command(
+    "route",
+    epilog="Example: voice-pipeline --data state calls route CALL --queue billing "
+    "--reason 'asks about an invoice' --by 'M. Lee'",
+)
+def calls_route(
+    context: typer.Context,
+    call: Annotated[str, typer.Argument(help="Call id.")],
+    queue: Annotated[str | None, typer.Option(help="Move the call to this queue.")] = None,
+    undo: Annotated[bool, typer.Option("--undo", help="Take the last move back.")] = False,
+    reason: Annotated[str, typer.Option(help="Why; it is redacted before it is kept.")] = "",
+    by: Annotated[str, typer.Option(help="Who decides.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Show where a call was sent and why, or correct it; every change stays in the history."""
+    from voice_pipeline.cli.route import route
+
+    raise typer.Exit(
+        route(
+            call,
+            queue=queue,
+            undo=undo,
+            reason=reason,
+            by=by,
+            data=context.obj["data"],
+            config=context.obj["config"],
+            as_json=as_json,
+        )
+    )
+
+
+@calls_app.command("routes", epilog="Example: voice-pipeline --data state calls routes")
+def calls_routes(context: typer.Context, as_json: Json = False) -> None:
+    """Count how many routes people corrected, with 95 % intervals, by queue."""
+    from voice_pipeline.cli.route import routes
+
+    raise typer.Exit(
+        routes(data=context.obj["data"], config=context.obj["config"], as_json=as_json)
+    )

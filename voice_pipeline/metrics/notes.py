@@ -39,6 +39,9 @@ class Labelled:
     facts: tuple[tuple[str, tuple[str, ...]], ...]  # (statement, phrases of which one must appear)
     must_not: tuple[str, ...]
     metadata: Mapping[str, str]
+    commitments: tuple[tuple[str, str], ...] = ()  # who promised, until when as spoken
+    also: frozenset[str] = frozenset()  # further request types
+    summary: str = ""  # by a person, where there is one
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,12 @@ def labelled(record: Mapping[str, Any]) -> Labelled:
         facts=tuple(_fact(fact) for fact in record.get("facts") or ()),
         must_not=tuple(str(text) for text in record.get("must_not") or ()),
         metadata={str(k): str(v) for k, v in (record.get("metadata") or {}).items()},
+        commitments=tuple(
+            (str(promise["who"]), str(promise.get("due_text") or ""))
+            for promise in record.get("commitments") or ()
+        ),
+        also=frozenset(record.get("also") or ()),
+        summary=str(record.get("summary") or ""),
     )
 
 

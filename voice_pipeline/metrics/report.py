@@ -53,6 +53,30 @@ def proportion(name: str, hits: int, n: int, unit: str) -> Figure:
     return Figure(name, hits / n if n else 0.0, n, unit, low, high)
 
 
+def by_call(name: str, calls: Sequence[tuple[int, int]], unit: str) -> Figure:
+    """Return a proportion over all units of some calls, with an interval by call.
+
+    What one caller says belongs together, so whole calls are resampled. At 0 and 1, where
+    resampling shows no spread, it is Wilson's interval for as many calls as count.
+
+    Args:
+        calls: hits and units of each call.
+    """
+    counted = [call for call in calls if call[1]]
+    hits, n = sum(hits for hits, _ in counted), sum(units for _, units in counted)
+
+    def share(sample: Sequence[tuple[int, int]]) -> float:
+        return sum(hits for hits, _ in sample) / max(1, sum(units for _, units in sample))
+
+    if 0 < hits < n:
+        low, high = bootstrap(counted, share)
+    elif hits:
+        low, high = wilson(len(counted), len(counted))
+    else:
+        low, high = wilson(0, len(counted))
+    return Figure(name, hits / n if n else 0.0, n, unit, low, high)
+
+
 def bootstrap(
     calls: Sequence[T], figure: Callable[[Sequence[T]], float], rounds: int = 1000, seed: int = 0
 ) -> tuple[float, float]:

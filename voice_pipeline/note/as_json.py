@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from voice_pipeline.domain import CaseNote, Claim, Commitment, Escalation, Evidence, Mood
+from voice_pipeline.next_step import first_due
 
 
 def note_json(note: CaseNote) -> dict[str, Any]:
@@ -21,6 +22,7 @@ def note_json(note: CaseNote) -> dict[str, Any]:
         "urgency": note.urgency,
         "reason": _claim(note.reason) if note.reason else None,
         "summary": [_claim(claim) for claim in note.summary],
+        "next_step": _commitment(step) if (step := first_due(note.commitments)) else None,
         "facts": [_claim(claim) for claim in note.facts],
         "actions": [_claim(claim) for claim in note.actions],
         "commitments": [_commitment(promise) for promise in note.commitments],

@@ -1,4 +1,4 @@
-"""A case note as a markdown page that a team lead reads in a minute: flags first.
+"""A case note as a markdown page: the next step and three sentences on top, then the flags.
 
 Every word that was spoken is escaped: a caller who dictates a link, an image or a heading gets
 letters, not markdown. It shows redacted text only and adds no statement of its own.
@@ -19,9 +19,13 @@ from voice_pipeline.domain import (
     RedactedTranscript,
     Warning,
 )
+from voice_pipeline.next_step import first_due
 
 # what GitHub-flavoured markdown or HTML gives a meaning inside a line, bare links included
 _SPECIAL = re.compile(r"([\\`*_{}\[\]#!|<>~$&@]|(?<=:)/(?=/)|(?<=www)\.)", re.IGNORECASE)
+MARK = "Corrected later"  # how an analyst marks what was taken back
+_GAPS = re.compile(r"\n{3,}")
+_PLAIN_LABEL = re.compile(r"^(When|Amount|Quantity|Share): ")  # what the value itself shows
 _OUTCOMES = {
     "resolved": "Resolved",
     "partial": "Partly resolved: something is still to be done",
@@ -42,6 +46,7 @@ _REASONS = {
 _NO_SUMMARY = {
     "no_speech": "nobody speaks on this recording",
     "insufficient_speech": "too little was said, or by one side only",
+    "language": "the call is in a language that this analyst does not read",
 }
 
 
@@ -72,22 +77,26 @@ def note_page(
     """
     speakers = {turn.turn: turn.speaker for turn in transcript.turns}
     parts = [
-        "\n".join(_head(note, transcript, recording)),
+        "\n".join(_head(note, transcript, recording, speakers)),
         "\n".join(_flags(note.escalations, speakers)),
         "\n".join(_what(note, speakers)),
         "\n".join(_then(note, speakers)),
+        "\n".join(_asked_for(note, speakers)),
         "\n".join(_checks(note)),
         "\n".join(_foot(note, warnings)),
     ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return _GAPS.sub("\n\n", "\n\n".join(part for part in parts if part)) + "\n"
 
 
 def _head(
-    note: CaseNote, transcript: RedactedTranscript, recording: Recording | None
+    note: CaseNote,
+    transcript: RedactedTranscript,
+    recording: Recording | None,
+    speakers: dict[int, str],
 ) -> Iterator[str]:
     duration = recording.duration if recording else transcript.duration
     facts = [
-        f"**{escaped(note.request_type.label.replace('_', ' '))}**"
+        f"**{_words(note.request_type.label)}**"
         + (" (to be confirmed)" if note.request_type.decision == "human" else ""),
         f"urgency **{note.urgency}**",
         f"outcome **{note.outcome.value}**",
@@ -96,6 +105,15 @@ def _head(
         facts.append(f"to **{escaped(note.route.queue)}** ({escaped(note.route.owner)})")
     yield f"# Call {escaped(note.call)}"
     yield ""
+    if not note.status.startswith("no_summary:"):
+        yield f"**Next step:** {_next(note, speakers)}"
+        yield ""
+        step = first_due(note.commitments)
+        told = [claim for claim in note.summary if not step or claim.evidence != step.evidence]
+        for claim in told:
+            yield f"- {_claimed(claim, speakers)}"
+        if told:
+            yield ""
     yield " · ".join(facts)
     details = [clock(duration) if duration else "", f"{len(transcript.turns)} turns"]
     if recording:
@@ -107,6 +125,18 @@ def _head(
         )
     yield ""
     yield " · ".join(detail for detail in details if detail)
+
+
+def _next(note: CaseNote, speakers: dict[int, str]) -> str:
+    promise = first_due(note.commitments)
+    if promise:
+        quote = _cited(promise.evidence[0], speakers).removeprefix(f"{promise.who}: ")
+        return f"{promise.who}{_due(promise)}: {quote}"
+    if note.outcome.value == "resolved":
+        return "none; the call ended with everything done"
+    if note.missing_information:
+        return f"nobody promised one; still needed: {escaped(', '.join(note.missing_information))}"
+    return "nobody promised one"
 
 
 def _flags(flags: Sequence[Escalation], speakers: dict[int, str]) -> Iterator[str]:
@@ -138,35 +168,49 @@ def _what(note: CaseNote, speakers: dict[int, str]) -> Iterator[str]:
         code = note.status.partition(":")[2]
         yield f"No summary: {_NO_SUMMARY.get(code, escaped(code))}."
         return
-    shown: set[str] = set()
-    if note.summary:
-        for claim in note.summary:
-            shown.add(claim.evidence[0].quote)
-            yield f"- {_cited(claim.evidence[0], speakers)}"
-    else:
+    shown = {quote.quote for claim in note.summary for quote in claim.evidence}
+    if not note.summary:
         yield "Nothing could be quoted as the reason of the call."
     facts = [claim for claim in note.facts if _value(claim) or claim.evidence[0].quote not in shown]
     yield from _listed("Facts", facts, speakers)
     actions = [claim for claim in note.actions if claim.evidence[0].quote not in shown]
-    yield from _listed("Done on the call", actions, speakers)
+    yield from _listed("Also done on the call" if note.summary else "Done", actions, speakers)
+    if note.cancellation_reason:
+        yield from _listed("Why they leave", [note.cancellation_reason], speakers)
+    yield from _listed("Asked and not answered", note.open_questions, speakers)
+    for part in note.sections:
+        yield from _listed(part.title, part.claims, speakers)
 
 
 def _listed(title: str, claims: Sequence[Claim], speakers: dict[int, str]) -> Iterator[str]:
+    """List claims under a title, one line a quote: two amounts of one sentence stand together."""
     if not claims:
         return
     yield ""
-    yield f"### {title}"
+    yield f"### {escaped(title)}"
     yield ""
+    values: dict[Evidence, list[str]] = {}
     for claim in claims:
-        value = _value(claim)
-        label = f"**{escaped(value)}** " if value else ""
-        yield f"- {label}{_cited(claim.evidence[0], speakers)}"
+        found = values.setdefault(claim.evidence[0], [])
+        if value := _value(claim):
+            found.append(escaped(_PLAIN_LABEL.sub("", value)))
+    for quote, found in values.items():
+        label = f"**{', '.join(found)}** " if found else ""
+        yield f"- {label}{_cited(quote, speakers)}"
+
+
+def _claimed(claim: Claim, speakers: dict[int, str]) -> str:
+    """Cite a claim with everything it rests on: what was said, and what corrects it."""
+    first, *others = (_cited(quote, speakers) for quote in claim.evidence)
+    return "; corrected: ".join((first, *others)) if "Corrected:" in claim.text else first
 
 
 def _value(claim: Claim) -> str:
     """Return the value that a typed fact has before its quote; nothing for a plain quote."""
     value, found, _ = claim.text.partition(f". {claim.evidence[0].quote}")
-    return value if found else ""
+    if found:
+        return value
+    return MARK if claim.text.startswith(f"{MARK}:") else ""
 
 
 def _then(note: CaseNote, speakers: dict[int, str]) -> Iterator[str]:
@@ -179,6 +223,27 @@ def _then(note: CaseNote, speakers: dict[int, str]) -> Iterator[str]:
         yield f"  - {_cited(quote, speakers)}"
     if note.missing_information:
         yield f"- Still needed: {escaped(', '.join(note.missing_information))}"
+
+
+def _asked_for(note: CaseNote, speakers: dict[int, str]) -> Iterator[str]:
+    """What else they wanted, and how they sounded."""
+    moods = [
+        (when, mood) for when, mood in (("start", note.mood_start), ("end", note.mood_end)) if mood
+    ]
+    if not note.also and not any(mood.evidence for _, mood in moods):
+        return
+    yield "## The customer"
+    yield ""
+    for other in note.also:
+        quotes = "; ".join(_cited(quote, speakers) for quote in other.evidence)
+        yield f"- Also asked for **{_words(other.label)}**: {quotes}"
+    for when, mood in moods:
+        quotes = "; ".join(_cited(quote, speakers) for quote in mood.evidence)
+        yield f"- Sounds **{mood.value}** at the {when}" + (f": {quotes}" if quotes else "")
+
+
+def _words(name: str) -> str:
+    return escaped(name.replace("_", " "))
 
 
 def _due(promise: Commitment) -> str:
@@ -202,7 +267,7 @@ def _checks(note: CaseNote) -> Iterator[str]:
         yield ""
         yield f"Routed to **{escaped(note.route.queue)}**, priority {note.route.priority}:"
         yield ""
-        yield from (f"- {escaped(reason)}" for reason in note.route.reasons)
+        yield from (f"- {_words(reason)}" for reason in note.route.reasons)
     if note.unverified:
         yield ""
         yield "### Not verified, do not act on these"

@@ -41,7 +41,11 @@ def faults_of(folder: Path) -> tuple[Pack | None, list[Fault]]:
         pack, origins = assemble(folder)
     except Refused as refused:
         return None, list(refused.faults)
-    faults = [*_signal_faults(pack, origins), *_routing_faults(pack, origins)]
+    faults = [
+        *_signal_faults(pack, origins),
+        *_routing_faults(pack, origins),
+        *_note_faults(pack, origins),
+    ]
     for rule in pack.rules:
         wrong = list(_rule_faults(pack, origins, rule))
         faults.extend(wrong or _example_faults(pack, origins, rule))
@@ -89,6 +93,18 @@ def _routing_faults(pack: Pack, origins: Origins) -> Iterator[Fault]:
                 except ValueError as error:
                     leaf_at = ("review", index, "when", part, leaf)
                     yield origins.fault("file", "routing.yaml", str(error), *leaf_at)
+
+
+def _note_faults(pack: Pack, origins: Origins) -> Iterator[Fault]:
+    ids = [section.id for section in pack.note.sections]
+    for index, section in enumerate(pack.note.sections):
+        place = ("sections", index)
+        if ids.index(section.id) != index:
+            yield origins.fault("file", "note.yaml", f"{section.id} is defined twice", *place)
+        for at, label in enumerate(section.request_types):
+            if pack.kind(label) is None:
+                message = f"no request type is called {label}"
+                yield origins.fault("file", "note.yaml", message, *place, "request_types", at)
 
 
 def _rule_faults(pack: Pack, origins: Origins, rule: Rule) -> Iterator[Fault]:

@@ -201,6 +201,48 @@ class Routing(Strict):
     review: tuple[ReviewRule, ...]
 
 
+class NoteSection(Strict):
+    """A part of the note that an organisation asks for."""
+
+    id: Name
+    title: Sentence
+    # only on calls of these types; empty: on all
+    request_types: tuple[Name, ...] = ()
+    # claims of these kinds; with phrases only those whose turn holds one
+    kinds: tuple[
+        Literal["facts", "amounts", "dates", "references", "actions", "commitments", "questions"],
+        ...,
+    ] = ()
+    # without kinds: every sentence that holds one
+    phrases: tuple[PhraseText, ...] = ()
+    speaker: Literal["customer", "agent", "any"] = "any"
+    most: int = Field(default=3, ge=1, le=20)  # claims
+
+    @model_validator(mode="after")
+    def _picks_something(self) -> NoteSection:
+        if not (self.kinds or self.phrases):
+            raise ValueError("says neither by kind nor by phrase what belongs in it")
+        return self
+
+
+class Urgency(Strict):
+    """Words of the caller that make a call more urgent, whatever it is about."""
+
+    level: Literal["high", "urgent"]
+    phrases: tuple[PhraseText, ...] = Field(min_length=1)
+    unless: tuple[PhraseText, ...] = ()
+
+
+class NoteForm(Strict):
+    """note.yaml: what a note shows and how much of it. A pack without one has these defaults."""
+
+    length: Literal["short", "normal", "long"] = "normal"
+    # how the customer sounds in words; off where the law or a works agreement forbids it
+    sentiment: Literal["on", "off"] = "on"
+    urgency: tuple[Urgency, ...] = ()
+    sections: tuple[NoteSection, ...] = ()
+
+
 class Pack(Strict):
     """A whole policy pack, checked. `sha256` is over all its files."""
 
@@ -213,6 +255,7 @@ class Pack(Strict):
     retention: Retention
     signals: tuple[Signal, ...]
     rules: tuple[Rule, ...]
+    note: NoteForm = NoteForm()
 
     def __hash__(self) -> int:
         return hash(self.sha256)

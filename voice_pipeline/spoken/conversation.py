@@ -120,10 +120,13 @@ class Conversation:
         return self._quoted(first.turn, begin, end, True), inside
 
     def whole(self, number: int) -> Evidence:
-        """Quote a turn, cut to its first words where it is long."""
-        return self._quoted(
-            number, 0, min(len(self.turn(number).words), WHOLE_TURN_WORDS) - 1, True
-        )
+        """Quote a turn, cut to its first sentences or else words where it is long."""
+        words = self.turn(number).words
+        end = min(len(words), WHOLE_TURN_WORDS) - 1
+        if len(words) > WHOLE_TURN_WORDS:
+            ends = [at for at in range(AROUND, end + 1) if _ends_sentence(words[at].text)]
+            end = ends[-1] if ends else end
+        return self._quoted(number, 0, end, True)
 
     def _quoted(self, number: int, first: int, last: int, exact: bool) -> Evidence:
         words = self.turn(number).words

@@ -66,3 +66,17 @@ deliveries = sa.Table(
     sa.Column("delivered_at", sa.String(40), nullable=True),
     sa.UniqueConstraint("call", "target", "revision"),
 )
+
+# corrections of routes, append-only; the record with its reason is a sealed blob of the call
+route_changes = sa.Table(
+    "route_changes",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("call", sa.String(64), nullable=False, index=True),
+    sa.Column("before", sa.String(80), nullable=False),
+    sa.Column("after", sa.String(80), nullable=False),
+    sa.Column("by", sa.String(200), nullable=False),
+    sa.Column("at", sa.String(40), nullable=False),  # ISO 8601, UTC
+    sa.Column("undoes", sa.Integer, nullable=True),
+    sa.Column("sha256", sa.String(64), nullable=False),  # of the RouteChange record
+)
