@@ -271,7 +271,7 @@ def test_measures_say_who_talked_waited_interrupted_and_held() -> None:
     assert measures["customer_talk_share"] == round(17.5 / 29, 3)
     assert measures["longest_silence"] == 30.0
     assert measures["silence_share"] == round((1 + 0.5 + 30 + 1) / 60, 3)
-    assert measures["holds"] == 1 and measures["hold_seconds"] == 30.0
+    assert measures["agent_holds"] == 1 and measures["agent_hold_seconds"] == 30.0
     assert measures["agent_interruptions"] == 1 and measures["customer_interruptions"] == 0
     assert measures["interruptions"] == 1
     assert measures["customer_longest_monologue"] == measures["longest_monologue"] == 15.0

@@ -83,7 +83,8 @@ def test_the_note_has_the_published_shape() -> None:
     assert set(body) == {
         "call_id", "status", "request_type", "urgency", "reason", "summary", "facts", "actions",
         "commitments", "outcome", "missing_information", "route", "escalations", "review", "draft",
-        "unverified", "measures", "provenance",
+        "unverified", "measures", "provenance", "next_step", "also", "open_questions",
+        "cancellation_reason", "sentiment", "sections",
     }  # fmt: skip
     assert set(body["request_type"]) == {"label", "confidence", "decision"}
     assert set(body["route"]) == {"queue", "owner", "priority", "reasons"}

@@ -1,7 +1,7 @@
 """How the call went, in numbers: who talked how much, silence, interruptions, holds, pace.
 
 Everything comes from words and turn times; where a transcript has no times, only what needs none is
-given. Names that begin with `agent_`, and `holds`, describe one employee's work: docs/note.md says
+given. Names that begin with `agent_` describe one employee's work: docs/note.md says
 who may see them.
 """
 
@@ -63,9 +63,9 @@ def measures(transcript: RedactedTranscript, call: Conversation) -> dict[str, fl
     found["silence_share"] = round(sum(end - start for start, end in silences) / length, 3)
     found["longest_silence"] = round(max((e - s for s, e in silences), default=0.0), 2)
     holds = [end - start for start, end in _holds(call, timed, silences)]
-    found["holds"] = float(len(holds))
+    found["agent_holds"] = float(len(holds))
     if holds:
-        found["hold_seconds"] = round(sum(holds), 2)
+        found["agent_hold_seconds"] = round(sum(holds), 2)
     return found
 
 

@@ -61,7 +61,7 @@ def _is_promise(reader: Reader, match: Match, inside: list[Token]) -> bool:
             rest.startswith(verb)
             for verb in ("receive", "get", "hear", "be refunded", "be credited")
         )
-    return bool(rest) and not empty
+    return bool(rest) and (dated or not empty)
 
 
 def _due(reader: Reader, match: Match, inside: list[Token]) -> Due | None:
