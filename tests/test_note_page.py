@@ -82,3 +82,52 @@ def test_escaping_keeps_one_line_and_defuses_every_mark(text: str) -> None:
     bare = out.replace("\\\\", "")
     for mark in "`*_[]<>|":
         assert all(bare[at - 1] == "\\" for at, letter in enumerate(bare) if letter == mark)
+
+
+def test_the_next_step_and_the_statements_stand_on_top() -> None:
+    """An agent knows in ten seconds what to do, before flags and facts; nothing is said twice."""
+    text = page(
+        [
+            "agent: hello how can i help",
+            "customer: my parcel has not arrived and i am very unhappy about it",
+            "agent: i have opened a trace with the driver for you",
+            "customer: okay",
+            "agent: i will call you back on friday",
+            "customer: bye then",
+        ]
+    )
+    top = text[: text.index("## Flags")]
+    assert "**Next step:** agent, on friday (2026-11-27): “i will call you back on friday”" in top
+    assert "my parcel has not arrived" in top and "opened a trace" in top
+    assert top.count("i will call you back") == 1
+    assert "\n\n\n" not in text
+
+
+def test_two_values_of_one_sentence_stand_in_one_line() -> None:
+    """A sentence is quoted once with everything it names; what was taken back says so."""
+    text = page(
+        [
+            "agent: hello how can i help",
+            "customer: it is about the price of my plan that you sent me",
+            "agent: it went from twenty pounds to thirty pounds in may as you know",
+            "customer: i paid ninety pounds for it",
+            "agent: okay",
+            "customer: no sorry i mean eighty pounds for it",
+            "agent: i have refunded that for you now",
+            "customer: thank you very much bye",
+        ]
+    )
+    assert "- **twenty pounds, thirty pounds** agent: “it went from" in text
+    assert "**Corrected later: ninety pounds**" in text
+    assert "- **eighty pounds**" in text
+
+
+def test_a_call_in_another_language_says_so() -> None:
+    """The reader learns that the analyst could not read it, and gets no empty next step."""
+    text = page(
+        ["agent: buenos días le atiende marta en qué puedo ayudarle esta mañana",
+         "customer: hola quiero darme de baja del contrato porque me han cobrado dos veces",
+         "agent: lo siento mucho voy a mirar la factura y le llamo mañana"]
+    )  # fmt: skip
+    assert "a language that this analyst does not read" in text
+    assert "Next step" not in text
