@@ -100,3 +100,59 @@ def test_junk_in_the_pins_is_an_error(folder: Path) -> None:
     (folder / "whisper-tiny" / catalogue.PINS).write_text("not a hash\n")
     with pytest.raises(Misconfigured, match="SHA256SUMS:1"):
         catalogue.verify("whisper-tiny", folder)
+
+
+# ---------------------------------------------------------------- folders that were tampered with
+
+
+def test_a_further_file_is_a_fault(folder: Path) -> None:
+    """A loader may take what nobody pinned; hidden files are no model's."""
+    pin(folder)
+    (folder / "whisper-tiny" / ".lock").write_text("")
+    assert catalogue.verify("whisper-tiny", folder).ok
+    (folder / "whisper-tiny" / "preprocessor_config.json").write_text("{}")
+    verdict = catalogue.verify("whisper-tiny", folder)
+    assert not verdict.ok
+    assert "preprocessor_config.json" in verdict.detail
+
+
+def test_a_pinned_file_that_is_gone_is_a_fault(folder: Path) -> None:
+    """Also one that the catalogue does not name."""
+    (folder / "whisper-tiny" / "more.json").write_text("{}")
+    pin(folder)
+    assert catalogue.verify("whisper-tiny", folder).ok
+    (folder / "whisper-tiny" / "more.json").unlink()
+    assert "more.json" in catalogue.verify("whisper-tiny", folder).detail
+
+
+def test_links_out_of_the_folder_are_faults(folder: Path, tmp_path: Path) -> None:
+    """The right bytes today may be others tomorrow, where nobody looks."""
+    pin(folder)
+    model = folder / "whisper-tiny" / "model.bin"
+    model.rename(tmp_path / "elsewhere.bin")
+    model.symlink_to(tmp_path / "elsewhere.bin")
+    verdict = catalogue.verify("whisper-tiny", folder)
+    assert not verdict.ok
+    assert "link" in verdict.detail
+
+
+def test_half_a_folder_says_what_is_missing(folder: Path) -> None:
+    """The names of the files that a broken copy lacks."""
+    (folder / "whisper-tiny" / "model.bin").unlink()
+    detail = catalogue.verify("whisper-tiny", folder).detail
+    assert "model.bin missing" in detail
+    assert "models pull whisper-tiny" in detail
+
+
+def test_names_stay_inside_their_folder() -> None:
+    """In the catalogue and in hash files, on every system."""
+    assert all(map(catalogue.is_inside, ("a", "a/b.bin", "a.b-c_d")))
+    outside = ("", "/a", "../a", "a/../../b", "a\\b", "C:x", "a\0b")
+    assert not any(map(catalogue.is_inside, outside))
+
+
+def test_hash_files_may_not_name_other_folders(folder: Path) -> None:
+    """A pin of `../other` is refused with its line."""
+    (folder / "whisper-tiny" / catalogue.PINS).write_text(f"{'0' * 64}  ../model.bin\n")
+    with pytest.raises(Misconfigured, match="SHA256SUMS:1"):
+        catalogue.verify("whisper-tiny", folder)

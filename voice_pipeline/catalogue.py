@@ -160,7 +160,8 @@ def verify(name: str, models_dir: Path | None = None) -> Verdict:
     if not present(name, models_dir):
         where = models_dir or Path("MODELS")
         gone = missing(name, models_dir)
-        what = f" ({', '.join(gone)} missing)" if 0 < len(gone) < len(entry.files) else ""
+        begun = models_dir is not None and (models_dir / name).is_dir()
+        what = f" ({', '.join(gone)} missing)" if begun else ""
         return Verdict(name, False, f"not complete{what}; {entry.how_to_get(where)}")
     folder = place(name, models_dir)
     brought = entry.kind in ("folder", "package")

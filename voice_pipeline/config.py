@@ -132,6 +132,11 @@ def load_settings(file: Path | None = None, **given: Any) -> Settings:
         raise Misconfigured(f"{file}: not valid TOML ({error})") from error
 
 
+def models_dir(settings: Settings) -> Path:
+    """Return the folder of downloaded models."""
+    return settings.models or settings.data / "models"
+
+
 def secret(reference: str) -> str:
     """Return the secret that `env:NAME` or `file:PATH` points at.
 

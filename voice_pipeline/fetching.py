@@ -108,6 +108,8 @@ def fetch(
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     part = part_of(target, digest)
+    if part.is_symlink() or (part.exists() and not part.is_file()):
+        part.unlink()  # nothing of ours: it would be written through, or read without end
     failures = 0
     with part.open("a+b") as file:
         download = _Download(url, file, size, digest, token, progress, timeout)
@@ -125,7 +127,7 @@ def fetch(
                     ) from None
                 time.sleep(min(LONGEST_PAUSE, pause * 2 ** max(0, failures - 1)))
             except OSError as error:
-                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                     raise
                 raise _full(target.parent, "the disk is full") from None
         file.flush()

@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from voice_pipeline import __version__, adapters
 from voice_pipeline.audio.layout import is_mono
-from voice_pipeline.config import Part, Settings, secret
+from voice_pipeline.config import Part, Settings, models_dir, secret
 from voice_pipeline.domain import CaseNote, Recording, Ref
 from voice_pipeline.engine.durable import Engine
 from voice_pipeline.errors import Misconfigured
@@ -344,10 +344,6 @@ def build_connector(target: str) -> Connector:
         )
     built: Connector = adapters.load("connectors", name).build({"path": Path(place).absolute()})
     return built
-
-
-def models_dir(settings: Settings) -> Path:
-    return settings.models or settings.data / "models"
 
 
 def _best_transcriber(settings: Settings) -> str:

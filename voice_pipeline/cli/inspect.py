@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from voice_pipeline import catalogue
-from voice_pipeline.config import load_settings
+from voice_pipeline.config import load_settings, models_dir
 from voice_pipeline.errors import BadInput
-from voice_pipeline.kit import models_dir
-from voice_pipeline.policy.check import check
-from voice_pipeline.policy.load import DEFAULT
 
 FAULT = 1
 
 
 def check_policy(pack: Path | None) -> int:
     """Print every fault as FILE:LINE: what is wrong; return 1 if there is one."""
+    from voice_pipeline.policy.check import check
+    from voice_pipeline.policy.load import DEFAULT
+
     folder = pack or DEFAULT
     if not folder.is_dir():
         raise BadInput(f"{folder}: no such policy pack; name its folder", code="not_found")
@@ -42,7 +42,8 @@ def list_models(data: Path | None, config: Path | None, *, as_json: bool) -> int
             "memory": model.memory or None,
             "languages": model.languages or None,
             "licence": model.licence,
-            "for": model.good_for or model.purpose,
+            "for": model.purpose,
+            "good_for": model.good_for or None,
         }
         for model in catalogue.models()
     ]
@@ -58,7 +59,8 @@ def list_models(data: Path | None, config: Path | None, *, as_json: bool) -> int
             *([f"languages: {row['languages']}"] if row["languages"] else []),
             str(row["licence"]),
         )
-        print(f"{row['name']}\n  {row['for']}\n  {', '.join(facts)}")
+        good = f"; good for {row['good_for']}" if row["good_for"] else ""
+        print(f"{row['name']}\n  {row['for']}{good}\n  {', '.join(facts)}")
     return 0
 
 

@@ -10,16 +10,24 @@ from __future__ import annotations
 import fcntl
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
 from voice_pipeline import catalogue
-from voice_pipeline.cli import show
-from voice_pipeline.config import allow_downloads, load_settings
+from voice_pipeline.config import allow_downloads, load_settings, models_dir
 from voice_pipeline.errors import BadInput, Permanent
 from voice_pipeline.fetching import fetch, make_room, part_of
-from voice_pipeline.kit import models_dir
 
 LOCK = ".lock"
 
@@ -60,7 +68,7 @@ def run(name: str, revision: str | None, *, data: Path | None, config: Path | No
     waiting = [part_of(place / file.name, file.digest) for file in listing.files]
     here = sum(part.stat().st_size for part in waiting if part.is_file())
     make_room(place, max(0, total - here))
-    with _alone(place), show.bytes_of(name, total) as progress:
+    with _alone(place), _bar(name, total) as progress:
         for file in listing.files:
             fetch(
                 file.url,
@@ -150,3 +158,16 @@ def _alone(place: Path) -> Iterator[None]:
                 code="busy",
             ) from None
         yield
+
+
+@contextmanager
+def _bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show how much of a download is here, on standard error, and give what counts bytes."""
+    console = Console(stderr=True)
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(bar_width=30), DownloadColumn(),
+        TransferSpeedColumn(), TimeRemainingColumn(),
+        console=console, transient=True, disable=not console.is_terminal,
+    ) as bars:  # fmt: skip
+        task = bars.add_task(what, total=total)
+        yield lambda count: bars.advance(task, count)

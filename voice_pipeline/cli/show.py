@@ -13,16 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from voice_pipeline.codec import plain
@@ -116,19 +107,6 @@ def steps(what: str, total: int) -> Iterator[Callable[[], None]]:
     ) as bars:  # fmt: skip
         task = bars.add_task(what, total=total)
         yield lambda: bars.advance(task)
-
-
-@contextmanager
-def bytes_of(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show how much of a download is here, on standard error, and give what counts bytes."""
-    console = Console(stderr=True)
-    with Progress(
-        TextColumn("{task.description}"), BarColumn(bar_width=30), DownloadColumn(),
-        TransferSpeedColumn(), TimeRemainingColumn(),
-        console=console, transient=True, disable=not console.is_terminal,
-    ) as bars:  # fmt: skip
-        task = bars.add_task(what, total=total)
-        yield lambda count: bars.advance(task, count)
 
 
 def report(tally: Tally, request: Request, *, plan: str) -> None:
