@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SkipValidation
 
 from voice_pipeline import __version__
 from voice_pipeline.analysts._ending import outcome
@@ -27,6 +27,7 @@ from voice_pipeline.domain import (
 )
 from voice_pipeline.policy.load import load_pack
 from voice_pipeline.policy.pack import Pack
+from voice_pipeline.ports import Embedder
 from voice_pipeline.spoken.conversation import Conversation, is_back_channel
 from voice_pipeline.spoken.dates import call_day
 
@@ -39,14 +40,16 @@ FEWEST_WORDS = 8  # both sides together; below this there is nothing to sum up
 class Options(BaseModel):
     """Settings of the offline analyst."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
+    # what turns texts into vectors; None: likeness is counted in words
+    embedder: SkipValidation[Embedder] | None = None
     # the policy pack whose taxonomy is used; None: the one that comes with the product
     pack: Pack | None = None
 
 
 def create(options: Options) -> OfflineAnalyst:
-    return OfflineAnalyst(options.pack or load_pack())
+    return OfflineAnalyst(options.pack or load_pack(), options.embedder)
 
 
 class OfflineAnalyst:
@@ -54,12 +57,14 @@ class OfflineAnalyst:
 
     name = "offline"
 
-    def __init__(self, pack: Pack) -> None:
+    def __init__(self, pack: Pack, embedder: Embedder | None = None) -> None:
         self._pack = pack
+        self._embedder = embedder
 
     @property
     def made_by(self) -> str:
-        return f"offline {__version__}"
+        vectors = f", {self._embedder.made_by}" if self._embedder else ""
+        return f"offline {__version__}{vectors}"
 
     def analyse(self, transcript: RedactedTranscript, metadata: Mapping[str, str]) -> CaseNote:
         """Return a verified note; route, flags and review are for the stages that follow."""
@@ -69,7 +74,7 @@ class OfflineAnalyst:
             return self._note(transcript, call, f"no_summary:{code}", NO_INTENT)
         hostile = reader.hostile()
         openings = reader.openings(hostile)
-        intent = intents(self._pack).of_call(call, openings)
+        intent = intents(self._pack, self._embedder).of_call(call, openings)
         reason = reader.reason(openings)
         actions = reader.actions(hostile)
         commitments = commitments_of(reader, hostile)
