@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,11 @@ from command import run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from voice_pipeline.corrections import Corrections
+from voice_pipeline.domain import RedactedTurn, Word
 from voice_pipeline.embedders import local
 from voice_pipeline.errors import BadInput
-from voice_pipeline.examples import check_trainable, read_examples
+from voice_pipeline.examples import Example, check_trainable, read_examples
 from voice_pipeline.metrics import classification
 from voice_pipeline.policy.load import load_pack
 from voice_pipeline.spoken import gates
@@ -354,3 +357,52 @@ def test_calibration_error_and_coverage_by_hand() -> None:
     sure, right = np.array([0.9, 0.8, 0.7]), np.array([True, False, True])
     assert classification.coverage(sure, right, 0.6) == 3
     assert classification.coverage(sure, right, 0.94) == 1
+
+
+# ------------------------------------------------------------------ corrections
+
+
+def _turn(text: str, number: int = 1) -> RedactedTurn:
+    return RedactedTurn(number, "customer", 0, None, None,
+                        tuple(Word(word, None, None) for word in text.split()))  # fmt: skip
+
+
+def test_a_correction_is_an_example_until_its_call_is_erased(tmp_path: Path) -> None:
+    """The next fit knows it, the last word wins, and after erasure nothing of the call is left."""
+    kept, now = Corrections(tmp_path / "state" / "corrections.jsonl"), datetime.now(UTC)
+    examples = [Example(text, label, row) for row, (text, label) in enumerate(TRAIN)]
+    asked = "my flibbertigibbet wants a wingding"
+
+    def label() -> str:
+        joined = kept.joined(examples)
+        model = FewShot([one.text for one in joined], [one.label for one in joined])
+        return model.guess([asked])[0].label
+
+    before = label()
+    kept.add("call-1", _turn("the flibbertigibbet has no wingding"), "claim", "ana", now)
+    kept.add("call-2", _turn("the flibbertigibbet has no wingding", 4), "refund", "ben", now)
+    kept.add("call-1", _turn("The flibbertigibbet has no wingding."), "legal", "ana", now)
+    assert [one.author for one in kept] == ["ana", "ben", "ana"]
+    assert label() == "legal"
+    assert kept.forget("call-1") == 2
+    assert label() == "refund"
+    assert kept.forget("call-2") == 1
+    assert label() == before
+    assert kept.forget("call-2") == 0
+    assert (tmp_path / "state" / "corrections.jsonl").read_bytes() == b""
+
+
+def test_corrections_that_cannot_be_kept(tmp_path: Path) -> None:
+    """No author, no words, no zone, or a broken line: refused, nothing of the text is named."""
+    kept = Corrections(tmp_path / "c.jsonl")
+    for text, author, at in (
+        ("", "ana", datetime.now(UTC)),
+        ("a b", " ", datetime.now(UTC)),
+        ("a b", "ana", datetime(2026, 11, 24)),
+    ):
+        with pytest.raises(BadInput):
+            kept.add("call", _turn(text), "claim", author, at)
+    (tmp_path / "c.jsonl").write_text('{"call": "secret"}\n')
+    with pytest.raises(BadInput, match="line 1") as error:
+        list(kept)
+    assert "secret" not in error.value.message

@@ -64,9 +64,10 @@ def main() -> None:
     }
     pack = [(text, kind.label) for kind in load_pack().taxonomy.request_types
             for text in kind.examples]  # fmt: skip
+    both = [row for rows in natcs.values() for row in rows]
     tasks = {
-        "NatCS, both, 10 a type": (sum(natcs.values(), []), 10, HELD),
-        "NatCS, both, 3 a type": (sum(natcs.values(), []), 3, HELD),
+        "NatCS, both, 10 a type": (both, 10, HELD),
+        "NatCS, both, 3 a type": (both, 3, HELD),
         "NatCS development, 3 a type": (natcs["development"], 3, HELD),
         "NatCS test-banking, 3 a type": (natcs["test-banking"], 3, HELD),
         "the pack's own types, 10 a type": (pack, 10, 3),
@@ -79,7 +80,7 @@ def main() -> None:
         for kind in ("plain", "words", *(["vectors"] if embedder else [])):
             row = _task(_unique(rows), shots, held, kind, embedder, asked.seeds)
             print(json.dumps({"task": name, "method": kind, **row}), flush=True)
-    print(json.dumps(_speed(_unique(sum(natcs.values(), [])))))
+    print(json.dumps(_speed(_unique(both))))
 
 
 def _natcs(file: Path) -> Rows:
