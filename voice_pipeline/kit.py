@@ -72,14 +72,16 @@ class Kit:
             hears = Part(use=_best_transcriber(settings), options=hears.options)
         tells = _chosen(settings.diarizer, diarizer)
         pack, redactor = load_pack(settings.policy), build_redactor(settings.redaction)
+        embedder = build_embedder(settings.embedder)
         return self.store.keep_plan(
             {
                 "release": __version__,
                 "transcriber": _described(hears, build_transcriber(settings, None, hears).made_by),
                 "diarizer": tells.model_dump(),
                 "analyst": _described(
-                    settings.analyst, build_analyst(settings.analyst, pack).made_by
+                    settings.analyst, build_analyst(settings.analyst, pack, embedder).made_by
                 ),
+                "embedder": embedder.made_by if embedder else None,
                 "redaction": {
                     "profile": settings.redaction,
                     "sha256": redactor.policy.sha256,
@@ -128,7 +130,9 @@ class Kit:
             self.settings, None, Part(use=hears["use"], options=hears["options"])
         )
         diarizer_for = build_diarizers(Part(**tells))
-        analyst = build_analyst(Part(use=writes["use"], options=writes["options"]), pack)
+        analyst = build_analyst(
+            Part(use=writes["use"], options=writes["options"]), pack, self._embedder(plan)
+        )
         redactor = planned_redactor(plan["redaction"])
         redacts = f"{release} {redactor.sha256}"
         cut, again = Cut(**plan["muting"]), plan["second_listen"]
@@ -231,6 +235,16 @@ class Kit:
             )
         return pack
 
+    def _embedder(self, plan: dict[str, Any]) -> Embedder | None:
+        """Build the embedder of the settings: its key has no place in a plan, its name has."""
+        embedder = build_embedder(self.settings.embedder)
+        if (embedder.made_by if embedder else None) != plan.get("embedder"):
+            raise Misconfigured(
+                "the embedding model changed since this call was started; start the call again",
+                code="plan_changed",
+            )
+        return embedder
+
     # ------------------------------------------------------------ results and deliveries
 
     def result(self, outcome: Outcome, plan: str) -> CallResult:
@@ -322,8 +336,10 @@ def build_diarizers(part: Part) -> Callable[[Recording], Diarizer]:
     return lambda recording: voices if is_mono(recording) else channels
 
 
-def build_analyst(part: Part, pack: Pack) -> Analyst:
-    built: Analyst = adapters.load("analysts", part.use).build(part.options, offer={"pack": pack})
+def build_analyst(part: Part, pack: Pack, embedder: Embedder | None = None) -> Analyst:
+    built: Analyst = adapters.load("analysts", part.use).build(
+        part.options, offer={"pack": pack, "embedder": embedder}
+    )
     return built
 
 

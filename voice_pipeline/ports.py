@@ -127,6 +127,9 @@ class Embedder(Protocol):
     @property
     def dimension(self) -> int: ...
 
+    def __hash__(self) -> int:
+        """What is fitted with it is kept by it."""
+
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Return one row a text, shape (texts, dimension), unit length; zeros for an empty text.
 

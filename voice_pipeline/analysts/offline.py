@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SkipValidation
 
 from voice_pipeline import __version__
 from voice_pipeline.analysts._corrections import with_correction
@@ -35,6 +35,7 @@ from voice_pipeline.domain import (
 )
 from voice_pipeline.policy.load import load_pack
 from voice_pipeline.policy.pack import Pack
+from voice_pipeline.ports import Embedder
 from voice_pipeline.spoken.conversation import Conversation
 from voice_pipeline.spoken.dates import call_day
 
@@ -62,14 +63,16 @@ ROOM = {
 class Options(BaseModel):
     """Settings of the offline analyst."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
+    # what turns texts into vectors; None: likeness is counted in words
+    embedder: SkipValidation[Embedder] | None = None
     # the policy pack whose taxonomy is used; None: the one that comes with the product
     pack: Pack | None = None
 
 
 def create(options: Options) -> OfflineAnalyst:
-    return OfflineAnalyst(options.pack or load_pack())
+    return OfflineAnalyst(options.pack or load_pack(), options.embedder)
 
 
 class OfflineAnalyst:
@@ -77,12 +80,14 @@ class OfflineAnalyst:
 
     name = "offline"
 
-    def __init__(self, pack: Pack) -> None:
+    def __init__(self, pack: Pack, embedder: Embedder | None = None) -> None:
         self._pack = pack
+        self._embedder = embedder
 
     @property
     def made_by(self) -> str:
-        return f"offline {__version__}"
+        vectors = f", {self._embedder.made_by}" if self._embedder else ""
+        return f"offline {__version__}{vectors}"
 
     def analyse(self, transcript: RedactedTranscript, metadata: Mapping[str, str]) -> CaseNote:
         """Return a verified note; route, flags and review are for the stages that follow."""
@@ -94,7 +99,7 @@ class OfflineAnalyst:
         room = ROOM[self._pack.note.length]
         hostile = reader.hostile()
         openings = reader.openings(hostile)
-        model = intents(self._pack)
+        model = intents(self._pack, self._embedder)
         intent = model.of_call(call, openings)
         reason = reader.reason(openings)
         actions = reader.actions(hostile)

@@ -176,6 +176,9 @@ def classify(
     embeddings: Annotated[
         Path | None, typer.Option(help="Folder of an embedding model. [default: words alone]")
     ] = None,
+    corrections: Annotated[
+        Path | None, typer.Option(help="File of people's corrections: further examples.")
+    ] = None,
     auto_confidence: Annotated[
         float | None, typer.Option(help="Automatic from this confidence.", min=0, max=1)
     ] = None,
@@ -202,6 +205,7 @@ def classify(
             Request(
                 examples,
                 embeddings=embeddings,
+                corrections=corrections,
                 auto_confidence=auto_confidence,
                 auto_similarity=auto_similarity,
                 error_rate=error_rate,

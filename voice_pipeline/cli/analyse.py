@@ -13,7 +13,7 @@ from voice_pipeline.config import Part, load_settings
 from voice_pipeline.domain import RedactedTranscript, RedactedTurn, Word
 from voice_pipeline.errors import BadInput
 from voice_pipeline.intake import KNOWN_METADATA
-from voice_pipeline.kit import build_analyst
+from voice_pipeline.kit import build_analyst, build_embedder
 from voice_pipeline.note import note_json
 from voice_pipeline.policy.load import load_pack
 from voice_pipeline.redactors import build_redactor
@@ -28,7 +28,8 @@ def run(analyst: str, *, config: Path | None, data: Path | None) -> int:
     settings = load_settings(config, data=data)
     pack = load_pack(settings.policy)
     part = settings.analyst if analyst == settings.analyst.use else Part(use=analyst)
-    writer, redactor = build_analyst(part, pack), build_redactor(settings.redaction)
+    writer = build_analyst(part, pack, build_embedder(settings.embedder))
+    redactor = build_redactor(settings.redaction)
     code = 0
     for number, line in enumerate(sys.stdin, 1):
         if not line.strip():

@@ -17,6 +17,7 @@ from typing import Any
 from rich.progress import track
 
 from voice_pipeline.config import Part, load_settings
+from voice_pipeline.corrections import Corrections
 from voice_pipeline.errors import BadInput
 from voice_pipeline.examples import check_trainable, read_examples
 from voice_pipeline.kit import build_embedder
@@ -37,6 +38,7 @@ class Request:
     auto_confidence: float | None = None
     auto_similarity: float | None = None
     error_rate: float | None = None
+    corrections: Path | None = None  # file of voice_pipeline.corrections; adds examples
     tune: Path | None = None  # labelled texts to set the gates on; None: the examples themselves
     config: Path | None = None
     data: Path | None = None
@@ -65,6 +67,8 @@ def run(request: Request) -> int:
 def fitted(request: Request) -> tuple[FewShot, Gates]:
     """Fit the examples and set the gates."""
     examples = read_examples(request.examples)
+    if request.corrections is not None:
+        examples = Corrections(request.corrections).joined(examples)
     check_trainable(examples, request.examples)
     if len(examples) > MOST:
         raise BadInput(f"{request.examples}: more than {MOST} examples", code="examples")
