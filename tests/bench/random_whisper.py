@@ -59,8 +59,9 @@ def build(folder: Path, shape: Shape, seed: int = 0) -> Path:
             setattr(layer, name.rpartition("/")[2], drawn)
 
     visit_spec(spec, fill)
-    spec.decoder.layer_norm.beta[-1] = 1.0
-    spec.decoder.projection.weight[tokenizer.token_to_id("<|endoftext|>") :, -1] = -1000.0
+    spec.decoder.layer_norm.beta[-1] = 100.0  # far above what the layers put there
+    spec.decoder.projection.weight[:, -1] = 0.0
+    spec.decoder.projection.weight[tokenizer.token_to_id("<|endoftext|>") :, -1] = -100.0
     spec.register_vocabulary(vocabulary)
     spec.config.suppress_ids, spec.config.suppress_ids_begin = [], []
     spec.config.lang_ids = [tokenizer.token_to_id(f"<|{code}|>") for code in LANGUAGES]

@@ -1,6 +1,6 @@
 """Every figure of docs/figures.md that needs a clock or a memory gauge.
 
-    python tests/bench/run.py [stages] [memory] [decode] [log] [finding] [analysing] [--json FILE]
+    python tests/bench/run.py [SUITE ...] [--json FILE]   (every suite where none is named)
 
 Timings on a shared machine are noisy: read the ratios. Each run prints its machine and date.
 """
@@ -25,11 +25,13 @@ from typing import Any
 import numpy as np
 from analysing import analysing
 from finding import finding
+from hearing import hearing
+from speech import on_cpu
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "samples"
 RATE = 16_000
-SUITES = ("stages", "memory", "decode", "log", "finding", "analysing")
+SUITES = ("stages", "memory", "decode", "log", "finding", "analysing", "speech", "hearing")
 
 
 def main() -> None:
@@ -169,7 +171,7 @@ def log() -> dict[str, Any]:
 
 SUITE_OF = {
     "stages": stages, "memory": memory, "decode": decode, "log": log, "finding": finding,
-    "analysing": analysing,
+    "analysing": analysing, "speech": on_cpu, "hearing": hearing,
 }  # fmt: skip
 
 
