@@ -15,7 +15,7 @@ import numpy as np
 
 from voice_pipeline.policy.pack import Pack, RequestKind
 from voice_pipeline.spoken.conversation import Conversation
-from voice_pipeline.spoken.fewshot import FewShot, softmax
+from voice_pipeline.spoken.fewshot import fitted, softmax
 from voice_pipeline.spoken.phrases import Spoken, parse
 from voice_pipeline.spoken.words import tokens
 
@@ -51,11 +51,7 @@ class Intents:
     def __init__(self, pack: Pack) -> None:
         self._pack = pack
         kinds = pack.taxonomy.request_types
-        self._model = FewShot(
-            [example for kind in kinds for example in kind.examples],
-            [kind.label for kind in kinds for _ in kind.examples],
-            names={kind.label: kind.title for kind in kinds},
-        )
+        self._model = fitted(*pack.taxonomy.phrasings)
         self._kinds: list[RequestKind] = [
             next(kind for kind in kinds if kind.label == label) for label in self._model.labels
         ]
