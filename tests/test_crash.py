@@ -14,7 +14,7 @@ from command import CARD_DISPUTE, TESTS, only_folder, run
 
 STAGES = (
     "ingest", "transcribe", "diarize", "redact", "replace", "mute", "verify", "analyse",
-    "escalate", "review", "release",
+    "escalate", "review", "draft", "release",
 )  # fmt: skip
 POINTS = [f"{stage}:{point}" for stage in STAGES for point in ("before", "stored")]
 POINTS += ["transcribe:made", "mute:made", "verify:made", "forget:before"]

@@ -58,6 +58,7 @@ class Workshop:
             analyse=stage("analyse", lambda r, _t: note(r.id)),
             escalate=stage("escalate", lambda *_: d.Escalations((), "")),
             review=stage("review", lambda _r, _t, n, _f: replace(n, urgency="high")),
+            draft=stage("draft", lambda _t, n: n),
             release=stage("release", lambda _r, _t, _n, v: v),
         )
 
@@ -136,7 +137,7 @@ def test_a_call_runs_every_stage_once(store: Store, engine: Engine, workshop: Wo
     assert outcome.status == "done"
     assert workshop.ran == [
         "ingest", "transcribe", "diarize", "redact", "replace", "mute", "verify", "analyse",
-        "escalate", "review", "release",
+        "escalate", "review", "draft", "release",
     ]  # fmt: skip
     assert outcome.note is not None
     assert engine.read(outcome.note).urgency == "high"
@@ -150,7 +151,7 @@ def test_the_same_call_again_is_not_done_twice(
     first = finish(engine, engine.start(received, "p1"))
     again = finish(engine, engine.start(received, "p1"))
     assert again == first
-    assert len(workshop.ran) == 11
+    assert len(workshop.ran) == 12
 
 
 def test_raw_text_is_destroyed_and_the_rest_is_kept(store: Store, engine: Engine) -> None:

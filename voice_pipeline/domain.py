@@ -348,9 +348,31 @@ class Review:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
+    """A letter to the customer that a person may send; nobody has."""
+
     text: str
-    sources: tuple[str, ...]
+    sources: tuple[str, ...]  # turn:NUMBER, article:ID@VERSION sha256:HASH, template:PACK@VERSION
     status: Literal["draft"] = "draft"
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """An approved article that may help whoever works on the call."""
+
+    article: str  # id
+    version: int
+    sha256: str  # of this version of the article
+    title: str
+    passage: str  # plain text, verbatim from the article
+    score: float  # 0..1
+    why: str  # vectors | words | exact
+
+
+@dataclass(frozen=True, slots=True)
+class NoArticle:
+    """Approved articles were searched and none answers."""
+
+    terms: tuple[str, ...]  # what was asked for, in stems of the redacted text, no names or numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,9 +399,11 @@ class CaseNote:
     mood_start: Mood | None = None  # None: switched off by policy, or nothing to tell it from
     mood_end: Mood | None = None
     sections: tuple[Section, ...] = ()
-    route: Route | None = None  # the review stage sets the last four
+    route: Route | None = None  # the review stage sets these three
     escalations: tuple[Escalation, ...] = ()
     review: Review | None = None
+    suggestions: tuple[Suggestion, ...] = ()  # the draft stage sets the last three
+    no_article: NoArticle | None = None
     draft: Draft | None = None
 
 
@@ -398,9 +422,9 @@ class Receipt:
 
 __all__ = [
     "Audio", "CallOutcome", "CaseNote", "Claim", "Commitment", "Draft", "Escalation",
-    "Escalations", "Evidence", "Finding", "Heard", "ImportedTranscript", "Mood", "OtherRequest",
-    "Receipt", "Received", "Recording", "RedactedAudio", "RedactedTranscript", "RedactedTurn",
-    "Redaction", "Ref", "RequestType", "Review", "Route", "RouteChange", "Samples", "Section",
-    "Segment", "SegmentSpeech", "Severity", "SpeakerSpan", "Speech", "Status", "Transcript",
-    "Turn", "Verification", "Warning", "Window", "Word",
+    "Escalations", "Evidence", "Finding", "Heard", "ImportedTranscript", "Mood", "NoArticle",
+    "OtherRequest", "Receipt", "Received", "Recording", "RedactedAudio", "RedactedTranscript",
+    "RedactedTurn", "Redaction", "Ref", "RequestType", "Review", "Route", "RouteChange", "Samples",
+    "Section", "Segment", "SegmentSpeech", "Severity", "SpeakerSpan", "Speech", "Status",
+    "Suggestion", "Transcript", "Turn", "Verification", "Warning", "Window", "Word",
 ]  # fmt: skip

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -20,8 +21,11 @@ from voice_pipeline.audio.layout import is_mono
 from voice_pipeline.config import Part, Settings, models_dir, secret
 from voice_pipeline.domain import CaseNote, Recording, Ref
 from voice_pipeline.engine.durable import Engine
-from voice_pipeline.errors import Misconfigured
+from voice_pipeline.errors import Misconfigured, Permanent
 from voice_pipeline.evidence import Evidence
+from voice_pipeline.knowledge.index import Knowledge, fingerprint
+from voice_pipeline.knowledge.library import Library
+from voice_pipeline.knowledge.shelf import open_knowledge
 from voice_pipeline.note import note_json
 from voice_pipeline.pipeline import Outcome, Stages
 from voice_pipeline.policy.load import load_pack
@@ -45,6 +49,7 @@ class Kit:
         self._building = threading.Lock()
         self.engine = Engine(self.store, self)
         self.evidence = Evidence(self.store, self.engine)
+        self.library = Library(self.store.database)
 
     def __enter__(self) -> Self:
         return self
@@ -96,8 +101,35 @@ class Kit:
                     "version": pack.version,
                     "sha256": pack.sha256,
                 },
+                "knowledge": self._knowledge_plan(),
             }
         )
+
+    def _knowledge_plan(self) -> dict[str, Any]:
+        """Pin the articles that may be found today; another approval is another plan."""
+        articles = self.library.usable(date.today())
+        part = self.settings.embedder if articles else None
+        embedder = build_embedder(part)
+        return {
+            "articles": [[article.id, article.version] for article in articles],
+            "sha256": fingerprint(articles, embedder),
+            "embedder": _described(part, embedder.made_by) if part and embedder else None,
+        }
+
+    def _knowledge(self, plan: dict[str, Any], pack: Pack) -> Knowledge:
+        """Open the articles of a plan, but for those retired or out of date since."""
+        chosen = plan.get("knowledge", {"articles": [], "embedder": None})
+        part = chosen["embedder"]
+        embedder = build_embedder(
+            Part(use=part["use"], options=part["options"]) if part is not None else None
+        )
+        if embedder is not None and embedder.made_by != part["made_by"]:
+            raise Misconfigured(
+                "the embedding model changed since this call was started; start the call again",
+                code="plan_changed",
+            )
+        articles = self.library.pinned(chosen["articles"], date.today())
+        return open_knowledge(articles, self.library, pack, embedder)
 
     def stages(self, plan: str) -> Stages:
         """Build the stages that a plan names; built once a process, however many calls start."""
@@ -110,6 +142,7 @@ class Kit:
         from voice_pipeline.stages.adopt import adopt
         from voice_pipeline.stages.analyse import analyse
         from voice_pipeline.stages.diarize import diarize
+        from voice_pipeline.stages.draft import answer
         from voice_pipeline.stages.escalate import escalate
         from voice_pipeline.stages.given_turns import adopt_turns
         from voice_pipeline.stages.ingest import ingest
@@ -144,6 +177,7 @@ class Kit:
             else None
         )
         judges = f"{release} {plan['policy']['sha256']}"
+        knowledge = self._knowledge(plan, pack)
 
         def hear(recording: Recording) -> Any:
             if recording.transcript is not None:
@@ -216,6 +250,13 @@ class Kit:
                 ),
                 judges,
             ),
+            draft=Stage(
+                "draft",
+                lambda text, note: answer(
+                    text, note, pack=pack, knowledge=knowledge, redactor=redactor
+                ),
+                f"{judges} {redactor.sha256} {knowledge.sha256}",
+            ),
             release=Stage(
                 "release",
                 lambda recording, text, note, verified: let_go(
@@ -272,6 +313,7 @@ class Kit:
                 "analyst": chosen["analyst"]["made_by"],
                 "redaction": {k: v for k, v in chosen["redaction"].items() if k != "text"},
                 "policy": chosen["policy"],
+                "knowledge": _knowledge_version(chosen),
             },
             timings={
                 s.stage: round(s.seconds, 3)
@@ -280,6 +322,17 @@ class Kit:
             },
             log=self.evidence.log(outcome, plan).data,
         )
+
+    def notes(self) -> Iterator[CaseNote]:
+        """Yield the newest released note of each call that is still kept."""
+        newest = {call: outcome for call, _, outcome in self.engine.finished_runs()}
+        for outcome in newest.values():
+            if outcome.status == "done" and outcome.note is not None:
+                try:
+                    yield self.engine.read(outcome.note)
+                except Permanent as error:
+                    if error.code != "erased":
+                        raise
 
     def check_targets(self, targets: Sequence[str]) -> None:
         """Refuse targets that cannot be built, before the first call."""
@@ -381,6 +434,12 @@ def _second_listen(settings: Settings, hears: Part) -> dict[str, Any] | None:
 
 def _chosen(configured: Part, name: str | None) -> Part:
     return configured if name is None or name == configured.use else Part(use=name)
+
+
+def _knowledge_version(plan: dict[str, Any]) -> dict[str, Any]:
+    """Return which articles a result may have used: a hash and a count, not the list."""
+    chosen = plan.get("knowledge", {"articles": [], "sha256": None})
+    return {"articles": len(chosen["articles"]), "sha256": chosen["sha256"]}
 
 
 def _described(part: Part, made_by: str) -> dict[str, Any]:

@@ -53,6 +53,8 @@ class Stages:
     escalate: Stage[Callable[[Recording, RedactedTranscript, CaseNote], Escalations]]
     # flags, route and what a person must approve
     review: Stage[Callable[[Recording, RedactedTranscript, CaseNote, Escalations], CaseNote]]
+    # suggested articles, and the letter that a person may send
+    draft: Stage[Callable[[RedactedTranscript, CaseNote], CaseNote]]
     # read all that leaves once more, or hold the call after all
     release: Stage[Callable[[Recording, RedactedTranscript, CaseNote, Verification], Verification]]
 
@@ -93,7 +95,8 @@ def understand(received: Ref[Received], run: Run, do: Stages) -> Outcome:
 
     note = run.step(do.analyse, call, text)
     flags = run.step(do.escalate, call, text, note)
-    final = run.step(do.review, call, text, note, flags)
+    judged = run.step(do.review, call, text, note, flags)
+    final = run.step(do.draft, text, judged)
     fit = run.step(do.release, call, text, final, verdict)
     if not run.look(fit).passed:
         return Outcome("held", call, found, fit)

@@ -16,7 +16,7 @@ import numpy as np
 from voice_pipeline.policy.pack import Pack, RequestKind
 from voice_pipeline.ports import Embedder
 from voice_pipeline.spoken.conversation import Conversation
-from voice_pipeline.spoken.fewshot import FewShot, softmax
+from voice_pipeline.spoken.fewshot import FewShot, fitted, softmax
 from voice_pipeline.spoken.gates import nearness
 from voice_pipeline.spoken.phrases import Spoken, parse
 from voice_pipeline.spoken.words import tokens
@@ -53,12 +53,11 @@ class Intents:
     def __init__(self, pack: Pack, embedder: Embedder | None = None) -> None:
         self._pack = pack
         kinds = pack.taxonomy.request_types
-        self._model = FewShot(
-            [example for kind in kinds for example in kind.examples],
-            [kind.label for kind in kinds for _ in kind.examples],
-            embedder=embedder,
-            names={kind.label: kind.title for kind in kinds},
-        )
+        texts, labels, names = pack.taxonomy.phrasings
+        if embedder is None:
+            self._model = fitted(texts, labels, names)
+        else:
+            self._model = FewShot(texts, labels, embedder=embedder, names=dict(names))
         self._similarity = pack.thresholds.auto_similarity
         if embedder is not None:  # cosines of vectors have a scale of their own
             self._similarity = max(self._similarity, nearness(self._model.trial(), vectors=True))

@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from voice_pipeline.cli.knowledge import knowledge_app
 from voice_pipeline.errors import BadInput, Misconfigured, PipelineError
 
 app = typer.Typer(
@@ -31,6 +32,7 @@ app.add_typer(policy_app, name="policy")
 app.add_typer(models_app, name="models")
 app.add_typer(log_app, name="log")
 app.add_typer(calls_app, name="calls")
+app.add_typer(knowledge_app, name="knowledge")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 
@@ -54,6 +56,7 @@ class Suite(StrEnum):
     classification = "classification"
     escalation = "escalation"
     summary = "summary"
+    knowledge = "knowledge"
 
 
 def main() -> None:

@@ -5,20 +5,27 @@ from __future__ import annotations
 import json
 import math
 import sys
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from redaction.jsonl import redact_texts
-from voice_pipeline.config import Part, load_settings
+from voice_pipeline.config import Part, Settings, load_settings
 from voice_pipeline.domain import RedactedTranscript, RedactedTurn, Word
 from voice_pipeline.errors import BadInput
 from voice_pipeline.intake import KNOWN_METADATA
 from voice_pipeline.kit import build_analyst, build_embedder
+from voice_pipeline.knowledge.index import Knowledge
+from voice_pipeline.knowledge.library import Library
+from voice_pipeline.knowledge.shelf import open_knowledge
 from voice_pipeline.note import note_json
 from voice_pipeline.policy.load import load_pack
+from voice_pipeline.policy.pack import Pack
 from voice_pipeline.redactors import build_redactor
 from voice_pipeline.scrub import Scrubber
+from voice_pipeline.stages.draft import answer
 from voice_pipeline.stages.review import note_for
+from voice_pipeline.store import Store
 
 SPEAKERS = {"agent": "agent", "customer": "customer", "caller": "customer", "client": "customer"}
 
@@ -30,6 +37,7 @@ def run(analyst: str, *, config: Path | None, data: Path | None) -> int:
     part = settings.analyst if analyst == settings.analyst.use else Part(use=analyst)
     writer = build_analyst(part, pack, build_embedder(settings.embedder))
     redactor = build_redactor(settings.redaction)
+    knowledge = _knowledge(settings, pack)
     code = 0
     for number, line in enumerate(sys.stdin, 1):
         if not line.strip():
@@ -38,8 +46,10 @@ def run(analyst: str, *, config: Path | None, data: Path | None) -> int:
         try:
             record = _parsed(line)
             transcript, metadata = _read(record, redactor)
-            note = note_json(note_for(transcript, metadata, writer, pack))
-            answer = {
+            judged = note_for(transcript, metadata, writer, pack)
+            final = answer(transcript, judged, pack=pack, knowledge=knowledge, redactor=redactor)
+            note = note_json(final)
+            line_out = {
                 "id": record["id"],
                 "note": note,
                 "escalations": note["escalations"],
@@ -48,10 +58,21 @@ def run(analyst: str, *, config: Path | None, data: Path | None) -> int:
         except BadInput as error:
             code = 3
             ident = record.get("id") if isinstance(record, dict) else None
-            answer = {"id": ident, "error": f"line {number}: {error.message}"}
+            line_out = {"id": ident, "error": f"line {number}: {error.message}"}
             print(f"error: line {number}: {error}", file=sys.stderr)
-        print(json.dumps(answer, ensure_ascii=False), flush=True)
+        print(json.dumps(line_out, ensure_ascii=False), flush=True)
     return code
+
+
+def _knowledge(settings: Settings, pack: Pack) -> Knowledge:
+    """Return the approved articles of the data folder, where there is one."""
+    if not (settings.data / "calls.db").is_file():
+        return Knowledge(())
+    store = Store(settings.data)
+    library = Library(store.database)
+    articles = library.usable(date.today())
+    embedder = build_embedder(settings.embedder) if articles else None
+    return open_knowledge(articles, library, pack, embedder)
 
 
 def _parsed(line: str) -> Any:

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from voice_pipeline.config import load_settings
 from voice_pipeline.errors import BadInput
-from voice_pipeline.kit import build_transcriber
+from voice_pipeline.kit import build_embedder, build_transcriber
 from voice_pipeline.metrics.report import Report
 
 
@@ -75,6 +75,10 @@ def _evaluate(
         from voice_pipeline.metrics import escalation
 
         return escalation.evaluate(data)
+    if suite == "knowledge":
+        from voice_pipeline.metrics import knowledge
+
+        return knowledge.evaluate(data, embedder=build_embedder(settings.embedder))
     from voice_pipeline.metrics import summary
 
     return summary.evaluate(data)

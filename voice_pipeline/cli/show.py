@@ -36,6 +36,7 @@ WEIGHTS = {
     "analyse": 2.0,
     "escalate": 1.0,
     "review": 1.0,
+    "draft": 1.0,
     "release": 1.0,
 }
 COLOURS = {"critical": "bold white on red", "high": "bold red", "medium": "yellow", "low": "cyan"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from voice_pipeline.codec import plain
 from voice_pipeline.domain import CaseNote, Claim, Commitment, Escalation, Evidence, Mood
 from voice_pipeline.next_step import first_due
 
@@ -64,6 +65,8 @@ def note_json(note: CaseNote) -> dict[str, Any]:
             if note.review
             else None
         ),
+        "suggestions": [plain(found) for found in note.suggestions],
+        "no_article": {"terms": list(note.no_article.terms)} if note.no_article else None,
         "draft": (
             {
                 "text": note.draft.text,

@@ -83,6 +83,8 @@ def note_page(
         "\n".join(_then(note, speakers)),
         "\n".join(_asked_for(note, speakers)),
         "\n".join(_checks(note)),
+        "\n".join(_articles(note)),
+        "\n".join(_draft(note)),
         "\n".join(_foot(note, warnings)),
     ]
     return _GAPS.sub("\n\n", "\n\n".join(part for part in parts if part)) + "\n"
@@ -273,6 +275,34 @@ def _checks(note: CaseNote) -> Iterator[str]:
         yield "### Not verified, do not act on these"
         yield ""
         yield from (f"- {escaped(claim.text)}" for claim in note.unverified)
+
+
+def _articles(note: CaseNote) -> Iterator[str]:
+    """Approved articles that may help; what is missing is said as well."""
+    if not note.suggestions and note.no_article is None:
+        return
+    yield "## Articles that may help"
+    yield ""
+    if note.no_article is not None:
+        yield "No approved article answers this."
+    for found in note.suggestions:
+        yield (
+            f"- **{escaped(found.title)}** ({escaped(found.article)}, version {found.version}): "
+            f"{escaped(found.passage)}"
+        )
+
+
+def _draft(note: CaseNote) -> Iterator[str]:
+    """The letter that a person may send, line by line, as a quotation."""
+    if note.draft is None:
+        return
+    yield "## Draft reply, not sent"
+    yield ""
+    for line in note.draft.text.splitlines():
+        yield f"> {escaped(line)}".rstrip()
+    yield ""
+    shown = [source.partition(" ")[0] for source in note.draft.sources]
+    yield f"*From {escaped(', '.join(shown))}*"
 
 
 def _foot(note: CaseNote, warnings: Sequence[Warning]) -> Iterator[str]:

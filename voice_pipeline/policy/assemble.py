@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from voice_pipeline.errors import Misconfigured
 from voice_pipeline.policy.pack import (
+    Drafts,
     Manifest,
     NoteForm,
     Pack,
@@ -36,8 +37,10 @@ _SINGLE: dict[str, type[BaseModel]] = {
     "thresholds.yaml": Thresholds,
     "retention.yaml": Retention,
     "note.yaml": NoteForm,
+    "drafts.yaml": Drafts,
 }
-_OPTIONAL = frozenset({"note.yaml"})
+# A pack may leave these out: it then has the shipped form of a note, and no drafts.
+_OPTIONAL: dict[str, BaseModel | None] = {"note.yaml": NoteForm(), "drafts.yaml": None}
 _FOLDERS: dict[str, type[BaseModel]] = {"signals": Signal, "rules": Rule}
 
 
@@ -81,7 +84,7 @@ def assemble(folder: Path) -> tuple[Pack, Origins]:
     parts: dict[str, Any] = {}
     for name, model in _SINGLE.items():
         if name in _OPTIONAL and not (folder / name).exists():
-            parts[name] = model()
+            parts[name] = _OPTIONAL[name]
             continue
         try:
             source = read(folder / name)
@@ -106,6 +109,7 @@ def assemble(folder: Path) -> tuple[Pack, Origins]:
         signals=tuple(parts["signals"]),
         rules=tuple(parts["rules"]),
         note=parts["note.yaml"],
+        drafts=parts["drafts.yaml"],
     )
     return pack, origins
 

@@ -19,9 +19,10 @@ from voice_pipeline.domain import (
 )
 from voice_pipeline.policy.assemble import Origins, assemble
 from voice_pipeline.policy.facts import AFTER_RULES, REFUND_WORDS, gather, types
-from voice_pipeline.policy.pack import Example, Pack, Rule
+from voice_pipeline.policy.pack import DRAFT_TEXTS, Example, Pack, Rule
 from voice_pipeline.policy.rules import compile_condition, compile_when, slots
 from voice_pipeline.policy.source import Fault, Refused
+from voice_pipeline.spoken.statements import new_statement, says
 from voice_pipeline.spoken.words import comparable
 
 # What an example may say about the note.
@@ -45,6 +46,7 @@ def faults_of(folder: Path) -> tuple[Pack | None, list[Fault]]:
         *_signal_faults(pack, origins),
         *_routing_faults(pack, origins),
         *_note_faults(pack, origins),
+        *_draft_faults(pack, origins),
     ]
     for rule in pack.rules:
         wrong = list(_rule_faults(pack, origins, rule))
@@ -105,6 +107,38 @@ def _note_faults(pack: Pack, origins: Origins) -> Iterator[Fault]:
             if pack.kind(label) is None:
                 message = f"no request type is called {label}"
                 yield origins.fault("file", "note.yaml", message, *place, "request_types", at)
+
+
+def _draft_faults(pack: Pack, origins: Origins) -> Iterator[Fault]:
+    """The words of drafts are used for everybody: they may promise nothing and name no number."""
+    drafts = pack.drafts
+    if drafts is None:
+        return
+
+    def fault(message: str, *place: str | int) -> Fault:
+        return origins.fault("file", "drafts.yaml", message, *place)
+
+    labels = {kind.label for kind in pack.taxonomy.request_types}
+    if "default" not in drafts.bodies:
+        yield fault("has no body called default", "bodies")
+    for label in sorted(set(drafts.bodies) - labels - {"default"}):
+        yield fault(f"no request type is called {label}", "bodies", label)
+    for index, label in enumerate(drafts.none_for_types):
+        if label not in labels:
+            yield fault(f"no request type is called {label}", "none_for_types", index)
+    categories = {rule.category for rule in pack.rules}
+    for index, name in enumerate(drafts.none_when_flags):
+        if name not in categories:
+            yield fault(f"no rule raises {name}", "none_when_flags", index)
+    texts: list[tuple[tuple[str, ...], str]] = [
+        ((name,), getattr(drafts, name)) for name in DRAFT_TEXTS
+    ]
+    texts += [(("bodies", label), text) for label, text in drafts.bodies.items()]
+    for place, text in texts:
+        if kind := new_statement(text, (), drafts.promises):
+            yield fault(f"states a {kind}; only calls and articles may", *place)
+        if says(text, (*drafts.banned, *drafts.tone)):
+            yield fault("uses words that this file bans", *place)
 
 
 def _rule_faults(pack: Pack, origins: Origins, rule: Rule) -> Iterator[Fault]:

@@ -182,6 +182,18 @@ class RequestKind(Strict):
 class Taxonomy(Strict):
     request_types: tuple[RequestKind, ...] = Field(min_length=2)
 
+    @property
+    def phrasings(
+        self,
+    ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[tuple[str, str], ...]]:
+        """How people ask, over all types: the texts, the label of each, and the labels' titles."""
+        pairs = [(text, kind.label) for kind in self.request_types for text in kind.examples]
+        return (
+            tuple(text for text, _ in pairs),
+            tuple(label for _, label in pairs),
+            tuple((kind.label, kind.title) for kind in self.request_types),
+        )
+
 
 class Queue(Strict):
     id: Name
@@ -243,6 +255,67 @@ class NoteForm(Strict):
     sections: tuple[NoteSection, ...] = ()
 
 
+def _slots(*wanted: str) -> AfterValidator:
+    """Return the check that a text has exactly these slots in braces."""
+
+    def check(text: str) -> str:
+        if sorted(re.findall(r"{(.*?)}", text)) != sorted(wanted) or not text.strip():
+            needed = " and ".join(f"{{{slot}}}" for slot in wanted) or "no slot"
+            raise ValueError(f"has {needed} and nothing else in braces")
+        return text.strip()
+
+    return AfterValidator(check)
+
+
+_Short = Annotated[str, Field(max_length=1000)]
+Words = Annotated[_Short, _slots()]
+QuoteLine = Annotated[_Short, _slots("quote")]
+ArticleLine = Annotated[_Short, _slots("title", "passage")]
+
+# A sentence with one of these promises something, whoever wrote it.
+PROMISES = (
+    "i|we|they will|shall",
+    "agent|team|company|bank|somebody|someone|technician will|shall",
+    "you will get|receive|have|hear|find",
+    "i|we am|are going_to",
+    "will be refunded|credited|repaid|replaced|fixed|repaired|there|sent",
+    "promis*",
+    "guarant*",
+    "compensat*",
+    "entitled_to",
+    "rest_assured",
+    "refund|credit|reimburse|repay you",
+)
+
+DRAFT_TEXTS = (
+    "opening", "reason", "done", "we_promised", "you_promised", "article", "closing",
+)  # fmt: skip
+
+
+class Drafts(Strict):
+    """drafts.yaml: the approved language of draft replies, and who gets none."""
+
+    version: int = Field(ge=1)
+    locale: Annotated[str, Field(pattern=r"^[a-z]{2}(-[A-Z]{2})?$")]
+    max_length: int = Field(ge=200, le=20_000)  # characters of the whole letter
+    most_done: int = Field(ge=0, le=10)
+    most_articles: int = Field(ge=0, le=5)
+    # under one of these flags, or for one of these types, a person writes from the start
+    none_when_flags: tuple[Name, ...]
+    none_for_types: tuple[Name, ...]
+    opening: Words
+    bodies: Mapping[Name, Words]  # by request type; `default` for the rest
+    reason: QuoteLine
+    done: QuoteLine
+    we_promised: QuoteLine
+    you_promised: QuoteLine
+    article: ArticleLine
+    closing: Words
+    promises: tuple[PhraseText, ...] = PROMISES
+    banned: tuple[PhraseText, ...] = ()  # never in a letter
+    tone: tuple[PhraseText, ...] = ()  # does not sound like us
+
+
 class Pack(Strict):
     """A whole policy pack, checked. `sha256` is over all its files."""
 
@@ -256,6 +329,7 @@ class Pack(Strict):
     signals: tuple[Signal, ...]
     rules: tuple[Rule, ...]
     note: NoteForm = NoteForm()
+    drafts: Drafts | None = None  # None: this organisation wants no drafts
 
     def __hash__(self) -> int:
         return hash(self.sha256)

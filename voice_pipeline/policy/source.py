@@ -69,11 +69,22 @@ def read(path: Path) -> Source:
     if len(raw) > MAX_BYTES:
         raise Refused([Fault(path, 1, f"larger than {MAX_BYTES} bytes")])
     try:
-        text = raw.decode("utf-8")
-        _refuse_aliases(path, text)
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        return parse(path, raw.decode("utf-8"))
     except UnicodeDecodeError:
         raise Refused([Fault(path, 1, "is not UTF-8 text")]) from None
+
+
+def parse(path: Path, text: str) -> Source:
+    """Read the YAML in a text; `path` is where faults are said to be.
+
+    Raises:
+        Refused: it is not the YAML a pack may use.
+    """
+    try:
+        _refuse_aliases(path, text)
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except RecursionError:
+        raise Refused([Fault(path, 1, "is nested too deeply")]) from None
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise Refused([Fault(path, line, f"is not YAML: {error.problem}")]) from None
@@ -119,15 +130,23 @@ def _built(
 def _scalar(node: yaml.Node) -> Any:
     text = str(node.value)
     kind = node.tag.rpartition(":")[2]
-    if kind == "int":
-        return int(text.replace("_", "")) if text.lstrip("+-").replace("_", "").isdigit() else text
-    if kind == "float":
-        return float(text)
+    if kind in ("int", "float"):
+        return _number(text)
     if kind == "bool" and text.lower() in ("true", "false"):
         return text.lower() == "true"
     if kind == "null":
         return None
     return text
+
+
+def _number(text: str) -> int | float | str:
+    """Return a plain number; what only YAML calls one (`0x1f`, `190:20:30`, `.inf`) stays text."""
+    if text.lstrip("+-").replace("_", "").isdecimal():
+        return int(text.replace("_", ""))
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def validated(source: Source, model: type[Model], data: Any, place: Place = ()) -> Model:

@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -191,6 +192,18 @@ class FewShot:
         real = kept < self.examples
         loss, temperature = _temperature(left_out[real], self._truth[kept][real])
         return loss, penalty, temperature
+
+
+@lru_cache(maxsize=4)
+def fitted(
+    texts: tuple[str, ...], labels: tuple[str, ...], names: tuple[tuple[str, str], ...] = ()
+) -> FewShot:
+    """Return the classifier of these examples; fitted once a process, whoever asks.
+
+    Args:
+        names: pairs of a label and how it is said.
+    """
+    return FewShot(texts, labels, names=dict(names))
 
 
 @dataclass(frozen=True, slots=True)

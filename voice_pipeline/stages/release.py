@@ -24,7 +24,9 @@ from voice_pipeline.domain import (
 from voice_pipeline.note import note_json
 
 # Parts of a note that we write from our own words, hashes and counts.
-OURS = frozenset({"call_id", "status", "provenance", "measures", "request_type", "version"})
+OURS = frozenset({
+    "call_id", "status", "provenance", "measures", "request_type", "version", "sha256", "sources",
+})  # fmt: skip
 # Numbers of these kinds hold a call wherever they stand in free text.
 HARD_LABELS = frozenset({
     "CARD_NUMBER", "CARD_CVV", "CARD_EXPIRY", "SSN", "PHONE", "ACCOUNT_NUMBER", "SORT_CODE",
@@ -32,6 +34,7 @@ HARD_LABELS = frozenset({
 })  # fmt: skip
 # Metadata may name the record that an operator files a call under; never these.
 NEVER_AN_IDENTIFIER = frozenset({"CARD_NUMBER", "CARD_CVV", "CARD_EXPIRY", "SSN", "IBAN", "PIN"})
+_QUOTED = re.compile(r"“([^”]*)”")
 _PLACEHOLDER = re.compile(r"\[[A-Z_]+\]")
 
 
@@ -66,7 +69,7 @@ def release(
     }
     read, reasons = 0, []
     for name, (strings, labels) in payloads.items():
-        new = sorted({s for s in strings if s.strip() and _plain(s) not in said})
+        new = sorted({_unquoted(s, said) for s in strings if s.strip() and _plain(s) not in said})
         read += len(new)
         kinds = sorted({label for s in new for label in _labels(s, redactor) if label in labels})
         if kinds:
@@ -79,6 +82,16 @@ def release(
         reasons=(*verified.reasons, *reasons),
         checks={**verified.checks, "payloads": f"{read} texts read, {len(reasons)} hold numbers"},
     )
+
+
+def hard_labels(text: str, redactor: Redactor) -> frozenset[str]:
+    """Return the kinds of numbers in a text for which `release` would hold a call."""
+    return HARD_LABELS & frozenset(_labels(text, redactor))
+
+
+def _unquoted(text: str, said: str) -> str:
+    """Return a text without its quotes of the verified transcript: a letter is full of them."""
+    return _QUOTED.sub(lambda q: " “” " if _plain(q[1]) in said else q[0], text)
 
 
 def _labels(text: str, redactor: Redactor) -> Iterable[str]:

@@ -25,6 +25,7 @@ from voice_pipeline.policy.pack import Pack
 from voice_pipeline.policy.rules import SEVERITIES, Tree, compile_when
 from voice_pipeline.ports import Analyst
 from voice_pipeline.stages.escalate import flags_of
+from voice_pipeline.stages.promises import without_new_promises
 
 Priority = Literal["low", "normal", "high", "urgent"]
 PRIORITIES: tuple[Priority, ...] = ("low", "normal", "high", "urgent")
@@ -59,6 +60,7 @@ def finished(
     pack: Pack,
 ) -> CaseNote:
     """Join note and flags, and decide on route, urgency and review."""
+    note = without_new_promises(note, pack)
     route = _route(note, flags.flags, metadata, pack)
     return replace(
         note,

@@ -13,6 +13,7 @@ from voice_pipeline.codec import decode, encode
 from voice_pipeline.domain import Ref, RouteChange
 from voice_pipeline.errors import BadInput
 from voice_pipeline.store import Store
+from voice_pipeline.store.database import deciding
 from voice_pipeline.store.tables import route_changes
 
 
@@ -49,7 +50,7 @@ class RouteChanges:
             "sha256": blob.ref.sha256,
         }
         last = sa.select(route_changes.c.after).where(route_changes.c.call == change.call)
-        with self._store.database.begin() as db:  # takes the write lock: see sqlite_engine
+        with deciding(self._store.database) as db:
             at_last = db.scalar(last.order_by(route_changes.c.number.desc()).limit(1))
             if at_last is not None and at_last != change.before:
                 raise BadInput(

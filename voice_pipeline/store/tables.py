@@ -80,3 +80,72 @@ route_changes = sa.Table(
     sa.Column("undoes", sa.Integer, nullable=True),
     sa.Column("sha256", sa.String(64), nullable=False),  # of the RouteChange record
 )
+
+# one row a version of an article, never edited but for its state; articles hold no call content
+articles = sa.Table(
+    "articles",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True),
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("title", sa.String(200), nullable=False),
+    sa.Column("owner", sa.String(200), nullable=False),
+    sa.Column("audience", sa.String(40), nullable=False),  # sorted, between commas
+    sa.Column("locale", sa.String(10), nullable=False),
+    sa.Column("reviewed_until", sa.String(10), nullable=False),  # ISO date
+    sa.Column("body", sa.Text, nullable=False),  # markdown
+    # proposed | approved | superseded | retired
+    sa.Column("state", sa.String(20), nullable=False, index=True),
+)
+
+# who did what to an article, when and why; rows are only ever added
+article_events = sa.Table(
+    "article_events",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("article", sa.String(64), nullable=False, index=True),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("event", sa.String(20), nullable=False),  # imported | approved | retired | undone
+    sa.Column("was", sa.String(20), nullable=True),  # state of the version before it
+    sa.Column("undoes", sa.Integer, nullable=True),  # number of the event that it takes back
+    sa.Column("replaced", sa.Integer, nullable=True),  # version that an approval superseded
+    sa.Column("by", sa.String(200), nullable=False),
+    sa.Column("at", sa.Float, nullable=False),  # seconds since the epoch
+    sa.Column("why", sa.String(1000), nullable=False),
+)
+
+# vectors of an article's passages; those of two models are never in one search
+article_vectors = sa.Table(
+    "article_vectors",
+    metadata,
+    sa.Column("sha256", sa.String(64), primary_key=True),  # of the article
+    sa.Column("made_by", sa.String(200), primary_key=True),  # model, hash and dimension
+    sa.Column("dimension", sa.Integer, nullable=False),
+    sa.Column("vectors", sa.LargeBinary, nullable=False),  # float32, little endian, row by row
+)
+
+# what people say of a suggestion
+article_marks = sa.Table(
+    "article_marks",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("article", sa.String(64), nullable=False, index=True),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("call", sa.String(64), nullable=True, index=True),
+    sa.Column("verdict", sa.String(10), nullable=False),  # useful | wrong
+    sa.Column("by", sa.String(200), nullable=False),
+    sa.Column("at", sa.Float, nullable=False),
+)
+
+# how much a person changed a draft before it went out: counts, never the texts
+draft_edits = sa.Table(
+    "draft_edits",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("call", sa.String(64), nullable=False, index=True),
+    sa.Column("revision", sa.String(64), nullable=False),  # sha256 of the note with the draft
+    sa.Column("characters", sa.Float, nullable=False),  # 0 as drafted .. 1 written anew
+    sa.Column("words", sa.Float, nullable=False),
+    sa.Column("by", sa.String(200), nullable=False),
+    sa.Column("at", sa.Float, nullable=False),
+)
