@@ -122,7 +122,7 @@ class Kit:
         transcriber = build_transcriber(
             self.settings, None, Part(use=hears["use"], options=hears["options"])
         )
-        diarizer_for = build_diarizers(Part(**tells))
+        diarizer_for = build_diarizers(self.settings, Part(**tells))
         analyst = build_analyst(Part(use=writes["use"], options=writes["options"]), pack)
         redactor = planned_redactor(plan["redaction"])
         redacts = f"{release} {redactor.sha256}"
@@ -299,11 +299,12 @@ def build_transcriber(
     return built
 
 
-def build_diarizers(part: Part) -> Callable[[Recording], Diarizer]:
+def build_diarizers(settings: Settings, part: Part) -> Callable[[Recording], Diarizer]:
     """Return what picks a recording's diarizer: its channels, or its voices where it is mono."""
 
     def build(name: str, options: dict[str, Any]) -> Diarizer:
-        built: Diarizer = adapters.load("diarizers", name).build(options)
+        offer = {"models_dir": models_dir(settings)}
+        built: Diarizer = adapters.load("diarizers", name).build(options, offer=offer)
         return built
 
     if part.use != "auto":

@@ -118,9 +118,7 @@ def order(people: int, turns: int, draw: random.Random) -> list[int]:
     return who
 
 
-def make_call(
-    voices: Sequence[str], seed: int, *, turns: int = 16, overlap: float = 0.0
-) -> Call:
+def make_call(voices: Sequence[str], seed: int, *, turns: int = 16, overlap: float = 0.0) -> Call:
     """Return a call of these voices.
 
     Args:

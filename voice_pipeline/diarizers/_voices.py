@@ -100,9 +100,7 @@ def tell_apart(
 # ---------------------------------------------------------------- windows
 
 
-def _windows(
-    features: Features, times: Labels, runs: Sequence[tuple[int, int]]
-) -> Windows:
+def _windows(features: Features, times: Labels, runs: Sequence[tuple[int, int]]) -> Windows:
     """Return windows of 1.5 s every 0.75 s within the stretches of activity."""
     spans: list[tuple[int, int]] = []
     for start, end in runs:
