@@ -302,16 +302,17 @@ def build_transcriber(
 def build_diarizers(settings: Settings, part: Part) -> Callable[[Recording], Diarizer]:
     """Return what picks a recording's diarizer: its channels, or its voices where it is mono."""
 
-    def build(name: str, options: dict[str, Any]) -> Diarizer:
-        offer = {"models_dir": models_dir(settings)}
-        built: Diarizer = adapters.load("diarizers", name).build(options, offer=offer)
-        return built
-
     if part.use != "auto":
-        only = build(part.use, part.options)
+        only = build_diarizer(settings, part)
         return lambda _recording: only
-    channels, voices = build("channels", {}), build("clustering", {})
+    channels, voices = (build_diarizer(settings, Part(use=u)) for u in ("channels", "clustering"))
     return lambda recording: voices if is_mono(recording) else channels
+
+
+def build_diarizer(settings: Settings, part: Part) -> Diarizer:
+    offer = {"models_dir": models_dir(settings)}
+    built: Diarizer = adapters.load("diarizers", part.use).build(part.options, offer=offer)
+    return built
 
 
 def build_analyst(part: Part, pack: Pack) -> Analyst:

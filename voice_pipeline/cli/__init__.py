@@ -168,6 +168,12 @@ def evaluate(
     transcriber: Annotated[
         str | None, typer.Option(help="asr: which engine; default: the one `process` would use.")
     ] = None,
+    diarizer: Annotated[
+        str | None, typer.Option(help="asr, diarization: who tells speakers apart.")
+    ] = None,
+    mono: Annotated[
+        bool, typer.Option("--mono", help="asr: mix every call to one channel first.")
+    ] = False,
     profile: Annotated[Profile, typer.Option(help="redaction: which profile.")] = Profile.balanced,
     audio: Annotated[
         Path | None,
@@ -185,6 +191,8 @@ def evaluate(
             suite.value,
             data,
             transcriber=transcriber,
+            diarizer=diarizer,
+            mono=mono,
             profile=profile.value,
             audio=audio,
             as_json=as_json,

@@ -25,7 +25,7 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     most: int = Field(
-        1,
+        default=1,
         ge=1,
         le=MOST_SPEAKERS,
         description="people told apart by their voices on each channel: 2 finds a call handed to "

@@ -24,7 +24,7 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     speakers: int | None = Field(
-        None, ge=1, le=MOST_SPEAKERS, description="people on the call; empty: by the sound"
+        default=None, ge=1, le=MOST_SPEAKERS, description="people on the call; empty: by the sound"
     )
     most: int = Field(
         default=MOST_SPEAKERS,

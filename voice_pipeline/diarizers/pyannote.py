@@ -45,19 +45,21 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: str = Field(
-        MODEL,
+        default=MODEL,
         description="a folder laid out like community-1 (config.yaml, segmentation/, embedding/, "
         "plda/), or the name or hub id of a pipeline that `models pull` has brought",
     )
-    models_dir: Path | None = Field(None, description="folder of downloaded models")
+    models_dir: Path | None = Field(default=None, description="folder of downloaded models")
     device: str = Field(
-        "auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:1, mps"
+        default="auto",
+        pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",
+        description="auto, cpu, cuda, cuda:1, mps",
     )
     speakers: int | None = Field(
-        None, ge=1, le=20, description="people on the call; empty: the pipeline decides"
+        default=None, ge=1, le=20, description="people on the call; empty: the pipeline decides"
     )
-    least: int | None = Field(None, ge=1, le=20, description="people on the call at least")
-    most: int | None = Field(None, ge=1, le=20, description="people on the call at most")
+    least: int | None = Field(default=None, ge=1, le=20, description="people on the call at least")
+    most: int | None = Field(default=None, ge=1, le=20, description="people on the call at most")
 
     @model_validator(mode="after")
     def _one_way_to_say_it(self) -> Options:

@@ -30,8 +30,9 @@ class Report:
     suite: str
     calls: int
     figures: tuple[Figure, ...]
-    rows: tuple[Mapping[str, Any], ...] = ()  # one a call or a slice
+    rows: tuple[Mapping[str, Any], ...] = ()  # one a call, or whatever is counted
     notes: tuple[str, ...] = field(default=())  # what was not measured, and why
+    slices: tuple[Mapping[str, Any], ...] = ()  # one a value of something by which calls differ
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
