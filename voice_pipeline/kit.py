@@ -305,7 +305,16 @@ def build_diarizers(settings: Settings, part: Part) -> Callable[[Recording], Dia
     if part.use != "auto":
         only = build_diarizer(settings, part)
         return lambda _recording: only
-    channels, voices = (build_diarizer(settings, Part(use=u)) for u in ("channels", "clustering"))
+    unknown = sorted(set(part.options) - {"channels", "clustering"})
+    if unknown:
+        raise Misconfigured(
+            f"diarizer auto has no option {', '.join(unknown)}; it takes tables `channels` and "
+            "`clustering` with the options of those two"
+        )
+    channels, voices = (
+        build_diarizer(settings, Part(use=name, options=part.options.get(name, {})))
+        for name in ("channels", "clustering")
+    )
     return lambda recording: voices if is_mono(recording) else channels
 
 

@@ -40,8 +40,8 @@ def run(name: str, revision: str | None, *, data: Path | None, config: Path | No
             f"try again, or copy the files to {place} from a machine that reaches the hub",
             code="hub_unreachable",
         ) from error
-    files = sorted(path for path in place.iterdir() if path.is_file() and path.name != PINS)
-    lines = [f"{catalogue.sha256(path)}  {path.name}\n" for path in files]
+    files = sorted(file for file in model.files if (place / file).is_file())
+    lines = [f"{catalogue.sha256(place / file)}  {file}\n" for file in files]
     (place / PINS).write_text("".join(lines), "utf-8")
     verdict = catalogue.verify(name, folder)
     print(f"{name}: {'ok, pinned' if verdict.ok else verdict.detail}", file=sys.stderr)

@@ -16,7 +16,7 @@ from voice_pipeline.audio import activity, is_mono
 from voice_pipeline.diarizers import channels, clustering
 from voice_pipeline.domain import Heard, Recording, SpeakerSpan, Speech
 from voice_pipeline.errors import BadInput, Misconfigured, PipelineError
-from voice_pipeline.metrics.report import Figure, Report, bootstrap
+from voice_pipeline.metrics.report import Figure, Report, interval
 from voice_pipeline.metrics.sound import kept, mixed
 from voice_pipeline.metrics.truth import TrueCall, TrueTurn, load_calls
 from voice_pipeline.ports import Diarizer
@@ -204,7 +204,7 @@ def _figure(name: str, errors: Sequence[Errors], value: Callable[[Errors], float
     def of(sample: Sequence[Errors]) -> float:
         return value(sum(sample, Errors()))
 
-    low, high = bootstrap(errors, of)
+    low, high = interval(errors, of)
     return Figure(name, round(of(errors), 4), len(errors), "calls", low, high)
 
 

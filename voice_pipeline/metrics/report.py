@@ -64,3 +64,10 @@ def bootstrap(
     draw = random.Random(seed)
     values = sorted(figure([draw.choice(calls) for _ in calls]) for _ in range(rounds))
     return values[int(0.025 * rounds)], values[min(rounds - 1, int(0.975 * rounds))]
+
+
+def interval(
+    calls: Sequence[T], figure: Callable[[Sequence[T]], float]
+) -> tuple[float | None, float | None]:
+    """Return `bootstrap`, or nothing for a single call, which says nothing about others."""
+    return bootstrap(calls, figure) if len(calls) > 1 else (None, None)

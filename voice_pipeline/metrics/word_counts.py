@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from voice_pipeline.metrics.report import Figure, bootstrap
+from voice_pipeline.metrics.report import Figure, interval
 
 MOST_VALUES = 8  # a trait with more values than this is no slice
 
@@ -64,11 +64,11 @@ def figures(calls: Sequence[Counts], rows: Sequence[Mapping[str, Any]]) -> Itera
     for name, (_, of, unit) in RATES.items():
         if number := getattr(whole, of):
             value = _rate(name)
-            yield Figure(name, value(calls), number, unit, *bootstrap(calls, value))
+            yield Figure(name, value(calls), number, unit, *interval(calls, value))
     if seconds := round(whole.silence):
         yield Figure(
             "invented_per_minute", _invented(calls), seconds, "seconds of silence",
-            *bootstrap(calls, _invented),
+            *interval(calls, _invented),
         )  # fmt: skip
     measured = [row for row in rows if row["wer"] is not None]
     passed = [row for row in measured if row["passes"]]
@@ -92,6 +92,7 @@ def slices(calls: Sequence[tuple[Counts, Mapping[str, str]]]) -> Iterator[dict[s
             }  # fmt: skip
             for name, (_, of, _) in RATES.items():
                 row[name] = round(_rate(name)(own), 4) if getattr(whole, of) else None
-            low, high = bootstrap(own, _rate("wer"))
-            row["wer_interval"] = (round(low, 4), round(high, 4))
+            low, high = interval(own, _rate("wer"))
+            known = low is not None and high is not None
+            row["wer_interval"] = (round(low or 0.0, 4), round(high or 0.0, 4)) if known else None
             yield row
