@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 OUT ?= out
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo samples test test-slow lint bench fuzz docs wheel-test lock clean help
+.PHONY: demo samples test test-slow test-pyannote lint bench fuzz docs wheel-test lock clean help
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -25,6 +25,12 @@ test: $(VENV)/dev.stamp ## the default tests: minutes
 
 test-slow: $(VENV)/dev.stamp ## the slow tests: killed processes, whole sample set, built wheel
 	$(BIN)/python -m pytest -m slow
+
+PYANNOTE_VENV ?= $(VENV)-pyannote
+test-pyannote: ## the pyannote diarizer against the real library (its own environment: torch, 2 GB)
+	test -x $(PYANNOTE_VENV)/bin/python || $(PYTHON) -m venv $(PYANNOTE_VENV)
+	$(PYANNOTE_VENV)/bin/pip install -q -e '.[pyannote]' pytest
+	$(PYANNOTE_VENV)/bin/python -W ignore -m pytest -rs tests/test_pyannote.py
 
 lint: $(VENV)/dev.stamp ## style and strict types
 	$(BIN)/ruff check .

@@ -21,7 +21,7 @@ RANKS = [
     ["domain"],
     ["codec", "ports", "next_step"],
     ["spoken"],
-    ["adapters", "audio", "catalogue", "claims", "examples", "fetching", "hub", "policy",
+    ["adapters", "audio", "catalogue", "claims", "doubles", "examples", "fetching", "hub", "policy",
      "store", "testing", "transcripts", "vcon"],
     ["knowledge"],
     ["transcribers", "diarizers", "analysts", "connectors", "embedders", "stages", "note",

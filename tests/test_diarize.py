@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recordings import AGENT, CUSTOMER, OneBlob, conversation, noise, recording, say, wav
+from recordings import AGENT, CUSTOMER, Int16, OneBlob, conversation, noise, recording, say, wav
 
 from redaction.records import Turn, Word
-from voice_pipeline.diarizers import channels, clustering
+from voice_pipeline.audio import activity
+from voice_pipeline.diarizers import _listening, channels, clustering
 from voice_pipeline.domain import Heard, Recording, Ref, SpeakerSpan, Speech, Transcript
 from voice_pipeline.metrics import diarization
 from voice_pipeline.stages.diarize import diarize
@@ -198,6 +199,50 @@ def test_uncertain_roles_keep_the_convention() -> None:
     assert warned(found) == ["roles_uncertain"]
 
 
+def test_a_transfer_keeps_the_customer() -> None:
+    """Two agents one after the other are agent and agent_2, in the order in which they speak."""
+    said = (
+        (0, "thank you for calling how can i help"),
+        (1, "i want to ask about my bill it is too high"),
+        (0, "one moment please i will transfer you"),
+        (2, "hello thank you for holding how may i help"),
+        (1, "my bill is wrong i was charged twice"),
+        (2, "i can see the charge is there anything else i can do"),
+    )
+    turns = [Turn("", spoken(text, 0.0)) for _, text in said]
+    cast = name_speakers(turns, [number for number, _ in said], outbound=False)
+    assert cast.names == {0: "agent", 1: "customer", 2: "agent_2"}
+    assert cast.sure > 0.9
+
+
+@pytest.mark.parametrize(("left", "warning"), [(True, []), (False, ["swapped_channels"])])
+def test_whoever_shares_a_channel_with_the_agent_is_an_agent(left: bool, warning: Any) -> None:
+    """Several voices on each side: agents on one, customers on the other; a third is unknown."""
+    agents, customers = (0, 1) if left else (1, 0)
+    heard = Heard(
+        (
+            speech(
+                agents,
+                *spoken("thank you for calling how can i help", 1.0),
+                *spoken("yes", 20.0),
+                *spoken("no", 30.0),
+            ),
+            speech(customers, *spoken("i want my money back", 6.0), *spoken("yes please", 25.0)),
+        ),
+        "test",
+    )
+    spans = (
+        SpeakerSpan(0, 1.0, 4.0, agents), SpeakerSpan(1, 20.0, 21.0, agents),
+        SpeakerSpan(2, 30.0, 31.0, agents), SpeakerSpan(3, 6.0, 8.0, customers),
+        SpeakerSpan(4, 25.0, 26.0, customers),
+    )  # fmt: skip
+    found = run(heard, spans=spans)
+    assert [turn.speaker for turn in found.turns] == [
+        "agent", "customer", "agent_2", "customer_2", "unknown",
+    ]  # fmt: skip
+    assert warned(found) == warning
+
+
 def test_announcements_are_nobody() -> None:
     """A recorded announcement is not the agent."""
     said = spoken("your call is important to us please hold", 0.0)
@@ -270,6 +315,91 @@ def test_one_voice_is_one_speaker() -> None:
     sound = np.concatenate(lines)
     data = wav((sound + noise(len(sound))).clip(-32768, 32767).astype(np.int16)[None], 8000)
     assert {span.speaker for span in cluster(data)} == {0}
+
+
+def three(rate: int = 8000) -> tuple[Int16, list[tuple[int, float, float]]]:
+    """A call on which a second agent takes over halfway: rms, then awb, with slt."""
+    first, early = conversation(("rms", "slt"), rate)
+    second, late = conversation(("awb", "slt"), rate)
+    turns = [*early]
+    after = first.shape[1] / rate
+    turns += [(2 if side == 0 else 1, start + after, end + after) for side, start, end in late]
+    sound = np.concatenate([first, second], axis=1)
+    return sound, turns
+
+
+def right_share(spans: tuple[SpeakerSpan, ...], turns: list[tuple[int, float, float]]) -> float:
+    shared = np.zeros((9, 9))
+    for side, start, end in turns:
+        for span in spans:
+            shared[side, span.speaker] += max(0.0, min(end, span.end) - max(start, span.start))
+    return float(shared.max(axis=1).sum() / shared.sum())
+
+
+def test_three_voices_are_told_apart() -> None:
+    """Somebody to whom a call is handed is a third speaker."""
+    sound, turns = three()
+    mixture = sound.sum(axis=0) + noise(sound.shape[1], -60)
+    spans = cluster(wav(mixture.clip(-32768, 32767).astype(np.int16)[None], 8000))
+    assert {span.speaker for span in spans} == {0, 1, 2}
+    assert right_share(spans, turns) > 0.9
+    assert len({span.speaker for span in cluster(wav(sound[:1], 8000), most=1)}) == 1
+
+
+def test_three_people_on_two_channels() -> None:
+    """With `most = 2`, a second agent on the agents' channel is somebody else; by default not."""
+    sound, turns = three()
+    data = wav(sound, 8000)
+    facts = recording(data)
+    with OneBlob(data).open(facts.audio) as file:
+        active = activity(file, facts)
+    heard = Heard(
+        tuple(Speech(c, (), "en", "test", spans, 1.0, 1.0) for c, spans in enumerate(active)), "t"
+    )
+    found = {}
+    for most in (1, 2):
+        tells = channels.create(channels.Options(most=most))
+        found[most] = tells.diarize(facts, heard, OneBlob(data).open(facts.audio))
+    assert {(s.channel, s.speaker) for s in found[1]} == {(0, 0), (1, 1)}
+    assert {(s.channel, s.speaker) for s in found[2]} == {(0, 0), (0, 1), (1, 2)}
+    assert right_share(found[2], turns) > 0.9
+
+
+@pytest.mark.parametrize("people", [2, 3, 4])
+def test_a_given_number_of_people_is_obeyed(people: int) -> None:
+    """Whoever knows how many speak is believed, even about one voice."""
+    data, _ = mixed(("rms", "slt"))
+    assert len({span.speaker for span in cluster(data, speakers=people)}) == people
+
+
+def test_long_recordings_are_thinned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond a bound only every second frame of speech is kept, or fewer, and it still works."""
+    data, turns = mixed(("rms", "slt"))
+    whole = cluster(data)
+    monkeypatch.setattr(_listening, "MOST_FRAMES", 900)
+    thinned = cluster(data)
+    assert right_share(thinned, turns) > 0.9
+    assert sum(s.end - s.start for s in thinned) == pytest.approx(
+        sum(s.end - s.start for s in whole), rel=0.05
+    )
+
+
+@pytest.mark.parametrize("kind", ["one sample", "direct current", "96 kHz", "clicks", "a tone"])
+def test_odd_recordings_end_in_spans_or_nothing(kind: str) -> None:
+    """Whatever the sound, spans lie inside the recording and nothing breaks."""
+    rate = 96000 if kind == "96 kHz" else 8000
+    t = np.arange(rate * 12) / rate
+    sounds = {
+        "one sample": np.full(1, 9000),
+        "direct current": np.full(rate * 5, 9000),
+        "96 kHz": 6000 * np.sin(2 * np.pi * 300 * t) * (np.sin(2 * np.pi * 3 * t) > 0),
+        "clicks": np.where(np.arange(rate * 12) % 4000 < 40, 20000, 0),
+        "a tone": 6000 * np.sin(2 * np.pi * 440 * t) * (t % 2 < 1),
+    }
+    data = wav(sounds[kind].astype(np.int16)[None], rate)
+    length = len(sounds[kind]) / rate
+    for span in cluster(data):
+        assert 0 <= span.start < span.end <= length + 0.02
 
 
 def test_telling_apart_is_deterministic() -> None:

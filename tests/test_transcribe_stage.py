@@ -259,7 +259,6 @@ def test_the_normaliser_keeps_what_differs() -> None:
 
 def test_evaluate_counts_words_by_call(tmp_path: Path, call: Any) -> None:
     """A perfect engine has no error; one that invents words in silence is found out."""
-    pytest.importorskip("jiwer")
     turns = [
         {"channel": c, "text": " ".join(["parcel"] * n), "start": s, "end": e}
         for c, s, e in call[1]

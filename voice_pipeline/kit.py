@@ -162,7 +162,7 @@ class Kit:
         transcriber = build_transcriber(
             self.settings, None, Part(use=hears["use"], options=hears["options"])
         )
-        diarizer_for = build_diarizers(Part(**tells))
+        diarizer_for = build_diarizers(self.settings, Part(**tells))
         analyst = build_analyst(
             Part(use=writes["use"], options=writes["options"]), pack, self._embedder(plan)
         )
@@ -375,18 +375,29 @@ def build_transcriber(
     return built
 
 
-def build_diarizers(part: Part) -> Callable[[Recording], Diarizer]:
+def build_diarizers(settings: Settings, part: Part) -> Callable[[Recording], Diarizer]:
     """Return what picks a recording's diarizer: its channels, or its voices where it is mono."""
 
-    def build(name: str, options: dict[str, Any]) -> Diarizer:
-        built: Diarizer = adapters.load("diarizers", name).build(options)
-        return built
-
     if part.use != "auto":
-        only = build(part.use, part.options)
+        only = build_diarizer(settings, part)
         return lambda _recording: only
-    channels, voices = build("channels", {}), build("clustering", {})
+    unknown = sorted(set(part.options) - {"channels", "clustering"})
+    if unknown:
+        raise Misconfigured(
+            f"diarizer auto has no option {', '.join(unknown)}; it takes tables `channels` and "
+            "`clustering` with the options of those two"
+        )
+    channels, voices = (
+        build_diarizer(settings, Part(use=name, options=part.options.get(name, {})))
+        for name in ("channels", "clustering")
+    )
     return lambda recording: voices if is_mono(recording) else channels
+
+
+def build_diarizer(settings: Settings, part: Part) -> Diarizer:
+    offer = {"models_dir": models_dir(settings)}
+    built: Diarizer = adapters.load("diarizers", part.use).build(part.options, offer=offer)
+    return built
 
 
 def build_analyst(part: Part, pack: Pack, embedder: Embedder | None = None) -> Analyst:

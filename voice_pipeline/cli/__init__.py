@@ -231,6 +231,12 @@ def evaluate(
     transcriber: Annotated[
         str | None, typer.Option(help="asr: which engine; default: the one `process` would use.")
     ] = None,
+    diarizer: Annotated[
+        str | None, typer.Option(help="asr, diarization: who tells speakers apart.")
+    ] = None,
+    mono: Annotated[
+        bool, typer.Option("--mono", help="asr: mix every call to one channel first.")
+    ] = False,
     profile: Annotated[Profile, typer.Option(help="redaction: which profile.")] = Profile.balanced,
     audio: Annotated[
         Path | None,
@@ -251,6 +257,8 @@ def evaluate(
             suite.value,
             data,
             transcriber=transcriber,
+            diarizer=diarizer,
+            mono=mono,
             profile=profile.value,
             audio=audio,
             embeddings=embeddings,

@@ -9,9 +9,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from voice_pipeline.config import load_settings
+from voice_pipeline.config import Part, Settings, load_settings
 from voice_pipeline.errors import BadInput
-from voice_pipeline.kit import build_embedder, build_transcriber
+from voice_pipeline.kit import build_diarizer, build_diarizers, build_embedder, build_transcriber
 from voice_pipeline.metrics.report import Report
 
 
@@ -26,6 +26,8 @@ def run(
     as_json: bool,
     settings_file: Path | None,
     state: Path | None,
+    diarizer: str | None = None,
+    mono: bool = False,
 ) -> int:
     settings = load_settings(settings_file, data=state)
     if suite == "redaction" and audio is not None:
@@ -39,8 +41,10 @@ def run(
         report = classification.evaluate(
             _truth(data), embedder=embedder(embeddings, settings_file, state)
         )
+    elif suite in ("asr", "diarization"):
+        report = _measure_speech(suite, _folder(data), settings, transcriber, diarizer, mono)
     else:
-        report = _evaluate(suite, _truth(data), settings, transcriber, profile)
+        report = _evaluate(suite, _truth(data), settings, profile)
     if as_json:
         print(json.dumps(report.as_json(), ensure_ascii=False, indent=2))
     else:
@@ -48,25 +52,45 @@ def run(
     return 0
 
 
-def _truth(data: Path | None) -> Path:
+def _folder(data: Path | None) -> Path:
     if data is None:
         raise BadInput("say what to measure on: --data DIR, a folder with truth.jsonl")
+    return data
+
+
+def _truth(data: Path | None) -> Path:
+    data = _folder(data)
     if not (data / "truth.jsonl").is_file():
         raise BadInput(f"{data}: no truth.jsonl in this folder; see docs/evaluation.md")
     return data
 
 
-def _evaluate(
-    suite: str, data: Path, settings: Any, transcriber: str | None, profile: str
+def _measure_speech(
+    suite: str,
+    data: Path,
+    settings: Settings,
+    transcriber: str | None,
+    diarizer: str | None,
+    mono: bool,
 ) -> Report:
+    part = settings.diarizer if diarizer is None else Part(use=diarizer)
     if suite == "asr":
         from voice_pipeline.metrics import asr
 
-        return asr.evaluate(data, transcriber=build_transcriber(settings, transcriber))
-    if suite == "diarization":
-        from voice_pipeline.metrics import diarization
+        return asr.evaluate(
+            data,
+            transcriber=build_transcriber(settings, transcriber),
+            diarizer_for=build_diarizers(settings, part),
+            mono=mono,
+        )
+    from voice_pipeline.metrics import diarization
 
+    if part.use == "auto":
         return diarization.evaluate(data)
+    return diarization.evaluate(data, diarizer=build_diarizer(settings, part))
+
+
+def _evaluate(suite: str, data: Path, settings: Settings, profile: str) -> Report:
     if suite == "redaction":
         from voice_pipeline.metrics import redaction
 
@@ -100,12 +124,13 @@ def show_report(report: Report) -> None:
         )
         table.add_row(figure.name, f"{figure.value:.3f}", interval, str(figure.n), figure.unit)
     console.print(table)
-    if report.rows:
-        columns = list(report.rows[0])
-        rows = Table(*columns)
-        for row in report.rows:
-            rows.add_row(*(_cell(row.get(column)) for column in columns))
-        console.print(rows)
+    for lines in (report.slices, report.rows):
+        if lines:
+            columns = list(lines[0])
+            rows = Table(*columns)
+            for row in lines:
+                rows.add_row(*(_cell(row.get(column)) for column in columns))
+            console.print(rows)
     for note in report.notes:
         console.print(f"note: {note}", markup=False)
 

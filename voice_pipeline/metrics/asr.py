@@ -1,23 +1,29 @@
-"""How well speech becomes words: error rates on calls whose words are known.
+"""How well speech becomes words, and words the right speaker's, on calls whose words are known.
 
 Hears each channel as the pipeline does, normalises both texts, and counts. It reports words
-invented where nobody spoke beside words missed, digits apart from the rest, and how well the
-understanding estimate knew: error rates alone hide what redaction depends on.
+invented where nobody spoke beside words missed, digits and names apart from the rest, and how well
+the understanding estimate knew: error rates alone hide what redaction depends on.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from voice_pipeline.domain import Received, Speech
-from voice_pipeline.errors import BadInput, Misconfigured, PipelineError
-from voice_pipeline.metrics.report import Figure, Report, bootstrap
-from voice_pipeline.ports import Transcriber
+from redaction.records import Word
+from voice_pipeline.audio import is_mono
+from voice_pipeline.diarizers import channels, clustering
+from voice_pipeline.domain import Heard, Recording, Transcript
+from voice_pipeline.errors import BadInput, PipelineError
+from voice_pipeline.metrics.alignment import align, distance, match
+from voice_pipeline.metrics.report import Report
+from voice_pipeline.metrics.sound import kept, mixed
+from voice_pipeline.metrics.truth import TrueCall, TrueTurn, load_calls
+from voice_pipeline.metrics.word_counts import Counts, figures, slices
+from voice_pipeline.ports import Diarizer, Transcriber
+from voice_pipeline.stages.diarize import diarize
 from voice_pipeline.stages.ingest import ingest
 from voice_pipeline.stages.transcribe import transcribe
 from voice_pipeline.stages.understanding import UNDERSTOOD_FLOOR
@@ -27,39 +33,15 @@ DIGITS = frozenset(
     ("zero", "oh", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine",
      "double", "triple")
 )  # fmt: skip
+ROLES = frozenset(("agent", "customer", "agent_2", "customer_2"))
 _NUMERALS = "zero one two three four five six seven eight nine".split(" ")
 _SAME = {"okay": "ok", "alright": "all right", "mister": "mr", "missus": "mrs", "doctor": "dr"}
 # Seconds around a true turn within which a word is not invented: synthetic truth is exact, word
 # times of recognizers are not.
 NEAR = 0.5
-# What is read in well-known test recordings: Dickens 1859 and Kennedy 1961, public domain.
-READINGS = {
-    "two_cities_16k.wav": (
-        "it was the best of times it was the worst of times it was the age of wisdom it was the "
-        "age of foolishness it was the epoch of belief it was the epoch of incredulity it was the "
-        "season of light it was the season of darkness it was the spring of hope it was the winter "
-        "of despair we had everything before us we had nothing before us we were all going direct "
-        "to heaven we were all going direct the other way in short the period was so far like the "
-        "present period that some of its noisiest authorities insisted on its being received for "
-        "good or for evil in the superlative degree of comparison only"
-    ),
-    "jfk.flac": (
-        "and so my fellow americans ask not what your country can do for you ask what you can do "
-        "for your country"
-    ),
-}
+TELEPHONE = 4200.0  # Hz, as `audio.listen` tells bands apart
 
-
-@dataclass(frozen=True, slots=True)
-class _Counts:
-    """Word counts of one channel."""
-
-    words: int  # in the truth
-    wrong: int  # substituted, deleted, inserted
-    digits: int
-    digits_wrong: int  # substituted or deleted
-    invented: int  # words where nobody spoke
-    silence: float  # seconds in which nobody spoke
+DiarizerFor = Callable[[Recording], Diarizer]
 
 
 def normalise(text: str) -> list[str]:
@@ -72,162 +54,205 @@ def normalise(text: str) -> list[str]:
     plain = text.lower().replace("\u2019", "'").replace("-", " ")
     plain = re.sub(r"\d", lambda digit: f" {_NUMERALS[int(digit[0])]} ", plain)
     words = re.sub(r"[^a-z' ]", " ", plain).split()
-    kept = (word.strip("'") for word in words)
-    return " ".join(_SAME.get(word, word) for word in kept if word).split()
+    kept_words = (word.strip("'") for word in words)
+    return " ".join(_SAME.get(word, word) for word in kept_words if word).split()
 
 
-def evaluate(data: Path, *, transcriber: Transcriber) -> Report:
-    """Measure a transcriber on a folder of calls.
+def evaluate(
+    data: Path,
+    *,
+    transcriber: Transcriber,
+    diarizer_for: DiarizerFor | None = None,
+    mono: bool = False,
+) -> Report:
+    """Measure a transcriber, and who its words are given to, on a folder of calls.
 
     Args:
-        data: a folder with truth.jsonl (one line a call: `{id, file, turns: [{channel, text,
-            start, end}]}`) and the audio it names; or a plain folder of recordings with known
-            words (`*.stm` beside the audio, or one of the public readings we know by name).
+        data: a folder that `truth.load_calls` understands; turns need `text`. With `channel`, words
+            are compared channel by channel; with `start` and `end`, invented words are counted;
+            with `speaker`, attribution is; with `pii` of label PERSON, names are.
         transcriber: the engine to measure.
+        diarizer_for: picks who tells speakers apart; None: channels, and clustering for mono.
+        mono: mix every call to one channel first.
 
     Returns:
-        WER over all words with a bootstrap interval by call, WER of digit words, words invented
-        per minute of silence, and what the understanding estimate would have let pass.
+        WER, CER, errors on digit words and on names, words invented per minute of silence, cpWER,
+        and WER with every role compared with itself, each with a bootstrap interval by call; what
+        the understanding estimate would have let pass; the same by slice of the calls.
 
     Raises:
         BadInput: nothing in the folder can be measured.
-        Misconfigured: jiwer is not installed.
     """
+    diarizer_for = diarizer_for or _shipped
     rows: list[dict[str, Any]] = []
-    counts: dict[str, list[_Counts]] = {}
+    calls: list[tuple[Counts, Mapping[str, str]]] = []
     notes: list[str] = []
-    for call, file, turns in _calls(data):
-        if not file.is_file():
-            notes.append(f"{call}: {file.name} is not there")
+    for call in load_calls(data):
+        if not any(turn.text.strip() for turn in call.turns):
+            continue
+        if call.audio is None or not call.audio.is_file():
+            notes.append(f"{call.id}: its recording is not there")
             continue
         try:
-            heard = _heard(call, file, transcriber)
+            sound = mixed(call.audio) if mono else call.audio.read_bytes()
+            recording, heard, said = _hear(call, sound, transcriber, diarizer_for)
         except PipelineError as error:
-            notes.append(f"{call}: {error.code}")
+            notes.append(f"{call.id}: {error.code}")
             continue
-        for speech in heard:
-            said = [turn for turn in turns if len(heard) == 1 or turn["channel"] == speech.channel]
-            found = _count(said, speech, max((turn["end"] for turn in turns), default=0.0))
-            if not found.words and not speech.words:
-                continue
-            counts.setdefault(call, []).append(found)
-            rows.append(
-                {
-                    "call": call,
-                    "channel": speech.channel,
-                    "words": found.words,
-                    "wer": round(found.wrong / found.words, 4) if found.words else None,
-                    "understood": speech.understood,
-                    "confidence": speech.confidence,
-                    "passes": speech.understood >= UNDERSTOOD_FLOOR,
-                }
-            )
+        found = list(_compare(call, recording, heard))
+        rows += [row for row, _ in found]
+        whole = sum((counts for _, counts in found), _attributed(call, said))
+        calls.append((whole, _traits(call, recording)))
     if not rows:
         raise BadInput(f"{data}: no call with known words and readable audio; see truth.jsonl")
     return Report(
         suite="asr",
-        calls=len(counts),
-        figures=tuple(_figures(list(counts.values()), rows)),
+        calls=len(calls),
+        figures=tuple(figures([counts for counts, _ in calls], rows)),
         rows=tuple(rows),
-        notes=(f"heard by {transcriber.made_by}", transcriber.traits.expectation, *notes),
+        notes=(
+            f"heard by {transcriber.made_by}" + (", calls mixed to one channel" if mono else ""),
+            transcriber.traits.expectation,
+            *notes,
+        ),
+        slices=tuple(slices(calls)),
     )
 
 
-def _figures(calls: Sequence[list[_Counts]], rows: Sequence[Mapping[str, Any]]) -> Iterator[Figure]:
-    def wer(sample: Sequence[list[_Counts]]) -> float:
-        every = [count for call in sample for count in call]
-        return sum(c.wrong for c in every) / max(1, sum(c.words for c in every))
-
-    def digits(sample: Sequence[list[_Counts]]) -> float:
-        every = [count for call in sample for count in call]
-        return sum(c.digits_wrong for c in every) / max(1, sum(c.digits for c in every))
-
-    def invented(sample: Sequence[list[_Counts]]) -> float:
-        every = [count for call in sample for count in call]
-        return 60 * sum(c.invented for c in every) / max(1e-9, sum(c.silence for c in every))
-
-    every = [count for call in calls for count in call]
-    yield Figure("wer", wer(calls), sum(c.words for c in every), "words", *bootstrap(calls, wer))
-    if number := sum(c.digits for c in every):
-        yield Figure("digit_wer", digits(calls), number, "digit words", *bootstrap(calls, digits))
-    if seconds := round(sum(c.silence for c in every)):
-        yield Figure(
-            "invented_per_minute", invented(calls), seconds, "seconds of silence",
-            *bootstrap(calls, invented),
-        )  # fmt: skip
-    measured = [row for row in rows if row["wer"] is not None]
-    passed = [row for row in measured if row["passes"]]
-    yield Figure("understood_share", len(passed) / max(1, len(measured)), len(measured), "channels")
-    if passed:
-        worst = max(float(row["wer"]) for row in passed)
-        yield Figure("worst_wer_let_pass", worst, len(passed), "channels")
+def _shipped(recording: Recording) -> Diarizer:
+    if is_mono(recording):
+        return clustering.create(clustering.Options())
+    return channels.create(channels.Options())
 
 
-def _calls(data: Path) -> Iterator[tuple[str, Path, list[dict[str, Any]]]]:
-    truth = data / "truth.jsonl"
-    if truth.is_file():
-        for line in truth.read_text("utf-8").splitlines():
-            if line.strip():
-                call = json.loads(line)
-                if call.get("file"):
-                    yield call["id"], data / call["file"], call["turns"]
-        return
-    for path in sorted(data.glob("*.stm")):
-        turns = []
-        for line in path.read_text("utf-8").splitlines():
-            _, _, _, start, end, text = line.split(None, 5)
-            turns.append({"channel": 0, "text": text, "start": float(start), "end": float(end)})
-        yield path.stem, path.with_suffix(".wav"), turns
-    for name, text in READINGS.items():
-        if (data / name).is_file():
-            yield name, data / name, [{"channel": 0, "text": text, "start": 0.0, "end": 0.0}]
-
-
-def _heard(call: str, file: Path, transcriber: Transcriber) -> tuple[Speech, ...]:
-    data = file.read_bytes()
+def _hear(
+    call: TrueCall, sound: bytes, transcriber: Transcriber, diarizer_for: DiarizerFor
+) -> tuple[Recording, Heard, Transcript]:
     shelf = MemoryShelf()
-    ref = shelf.put(call, "Audio", data)
-    received = Received(call, file.name, ref.sha256, len(data), ref, {}, language="en")
-    heard = transcribe(ingest(received, shelf=shelf), transcriber=transcriber, shelf=shelf)
-    spoken = tuple(speech for speech in heard.speech if speech.active)
-    return spoken or heard.speech
+    received = kept(shelf, call.id, sound, language="en", metadata=call.metadata)
+    recording = ingest(received, shelf=shelf)
+    heard = transcribe(recording, transcriber=transcriber, shelf=shelf)
+    said = diarize(recording, heard, diarizer=diarizer_for(recording), shelf=shelf)
+    return recording, heard, said
 
 
-def _count(turns: Sequence[Mapping[str, Any]], speech: Speech, end: float) -> _Counts:
-    try:
-        import jiwer
-    except ImportError as error:
-        raise Misconfigured(
-            "evaluating speech needs jiwer: pip install 'voice-pipeline[dev]'"
-        ) from error
-    truth = normalise(" ".join(turn["text"] for turn in turns))
-    found = normalise(" ".join(word.text for word in speech.words))
-    timed = [(turn["start"], turn["end"]) for turn in turns if turn["end"] > turn["start"]]
-    spoken = [(start - NEAR, stop + NEAR) for start, stop in timed]
+# ---------------------------------------------------------------- words
+
+
+def _compare(
+    call: TrueCall, recording: Recording, heard: Heard
+) -> Iterator[tuple[dict[str, Any], Counts]]:
+    """Yield a row and counts for every channel that has words or should have."""
+    end = max((turn.end for turn in call.turns if turn.end is not None), default=0.0)
+    together = is_mono(recording) or any(turn.channel is None for turn in call.turns)
+    spoken = [speech for speech in heard.speech if speech.active] or list(heard.speech)
+    for channel in (None,) if together else range(recording.channels):
+        own = spoken if together else [s for s in heard.speech if s.channel == channel]
+        words = sorted((w for s in own for w in s.words), key=lambda word: word.start or 0.0)
+        turns = [turn for turn in call.turns if together or turn.channel == channel]
+        counts = _count(turns, words, end)
+        if not counts.words and not words:
+            continue
+        understood = min((speech.understood for speech in own), default=1.0)
+        row = {
+            "call": call.id,
+            "channel": own[0].channel if own else 0,
+            "words": counts.words,
+            "wer": round(counts.wrong / counts.words, 4) if counts.words else None,
+            "understood": understood,
+            "confidence": min((speech.confidence for speech in own), default=1.0),
+            "passes": understood >= UNDERSTOOD_FLOOR,
+        }
+        yield row, counts
+
+
+def _count(turns: Sequence[TrueTurn], words: Sequence[Word], end: float) -> Counts:
+    truth, names = _true_words(turns)
+    found = normalise(" ".join(word.text for word in words))
+    aligned = align(truth, found)
+    digits = [place for place, word in enumerate(truth) if word in DIGITS]
+    timed = [
+        (turn.start, turn.end)
+        for turn in turns
+        if turn.start is not None and turn.end is not None and turn.end > turn.start
+    ]
     invented = 0
     if timed or not turns:
         invented = sum(
-            not any(a < word.end and b > word.start for a, b in spoken)
-            for word in speech.words
+            not any(a - NEAR < word.end and b + NEAR > word.start for a, b in timed)
+            for word in words
             if word.start is not None and word.end is not None
         )
-    silence = max(0.0, end - sum(stop - start for start, stop in timed)) if end else 0.0
-    if not truth or not found:
-        missed = sum(word in DIGITS for word in truth)
-        return _Counts(len(truth), len(truth) or len(found), missed, missed, invented, silence)
-    result = jiwer.process_words(" ".join(truth), " ".join(found))
-    right = {
-        place
-        for chunk in result.alignments[0]
-        if chunk.type == "equal"
-        for place in range(chunk.ref_start_idx, chunk.ref_end_idx)
-    }
-    digits = [place for place, word in enumerate(truth) if word in DIGITS]
-    return _Counts(
+    letters = " ".join(truth)
+    return Counts(
         words=len(truth),
-        wrong=result.substitutions + result.deletions + result.insertions,
+        wrong=aligned.wrong,
+        letters=len(letters),
+        letters_wrong=distance(letters, " ".join(found)),
         digits=len(digits),
-        digits_wrong=sum(place not in right for place in digits),
+        digits_wrong=sum(place not in aligned.right for place in digits),
+        names=len(names),
+        names_wrong=sum(place not in aligned.right for place in names),
         invented=invented,
-        silence=silence,
+        silence=max(0.0, end - _covered(timed)) if end else 0.0,
     )
+
+
+def _true_words(turns: Sequence[TrueTurn]) -> tuple[list[str], list[int]]:
+    """Return the words of some turns, and the places of those that are people's names."""
+    words: list[str] = []
+    names: list[int] = []
+    for turn in turns:
+        at = 0
+        for start, end in sorted(turn.names):
+            words += normalise(turn.text[at:start])
+            name = normalise(turn.text[max(at, start) : end])
+            names += range(len(words), len(words) + len(name))
+            words += name
+            at = max(at, end)
+        words += normalise(turn.text[at:])
+    return words, names
+
+
+def _covered(spans: Sequence[tuple[float, float]]) -> float:
+    """Return the seconds that spans cover together."""
+    total, reached = 0.0, 0.0
+    for start, end in sorted(spans):
+        total += max(0.0, end - max(start, reached))
+        reached = max(reached, end)
+    return total
+
+
+# ---------------------------------------------------------------- whose words
+
+
+def _attributed(call: TrueCall, said: Transcript) -> Counts:
+    """Count words by speaker: paired as suits best, and role by role."""
+    known = [turn for turn in call.turns if turn.speaker]
+    if len(known) < len(call.turns):
+        return Counts()
+    truth: dict[str, list[str]] = {}
+    for turn in known:
+        truth.setdefault(turn.speaker, []).extend(normalise(turn.text))
+    found: dict[str, list[str]] = {}
+    for line in said.turns:
+        found.setdefault(line.speaker, []).extend(normalise(line.text))
+    told = sum(len(words) for words in truth.values())
+    wrong, _ = match(truth, found)
+    if not set(truth) <= ROLES:
+        return Counts(told=told, told_wrong=wrong)
+    by_role = sum(
+        distance(truth.get(role, ()), found.get(role, ())) for role in sorted({*truth, *found})
+    )
+    return Counts(told=told, told_wrong=wrong, named=told, named_wrong=by_role)
+
+
+def _traits(call: TrueCall, recording: Recording) -> Mapping[str, str]:
+    """Return what calls are sliced by."""
+    return {
+        **call.metadata,
+        "channels": "mono" if is_mono(recording) else "separate",
+        "codec": recording.codec,
+        "band": "telephone" if recording.bandwidth <= TELEPHONE else "wide",
+        "bleed": "bleed" if recording.bleed is not None else "none",
+    }

@@ -30,8 +30,9 @@ class Report:
     suite: str
     calls: int
     figures: tuple[Figure, ...]
-    rows: tuple[Mapping[str, Any], ...] = ()  # one a call or a slice
+    rows: tuple[Mapping[str, Any], ...] = ()  # one a call, or whatever is counted
     notes: tuple[str, ...] = field(default=())  # what was not measured, and why
+    slices: tuple[Mapping[str, Any], ...] = ()  # one a value of something by which calls differ
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -87,3 +88,10 @@ def bootstrap(
     draw = random.Random(seed)
     values = sorted(figure([draw.choice(calls) for _ in calls]) for _ in range(rounds))
     return values[int(0.025 * rounds)], values[min(rounds - 1, int(0.975 * rounds))]
+
+
+def interval(
+    calls: Sequence[T], figure: Callable[[Sequence[T]], float]
+) -> tuple[float | None, float | None]:
+    """Return `bootstrap`, or nothing for a single call, which says nothing about others."""
+    return bootstrap(calls, figure) if len(calls) > 1 else (None, None)

@@ -23,7 +23,7 @@ from voice_pipeline.domain import (
     Word,
 )
 from voice_pipeline.ports import Diarizer, Shelf
-from voice_pipeline.stages.name_speakers import SURE, announces, assign, name_speakers
+from voice_pipeline.stages.name_speakers import SURE, announces, assign, by_side, name_speakers
 
 # A speaker who says nothing for longer begins a new turn. Pauses inside one person's turn are
 # mostly under a second (Heldner & Edlund 2010, J. Phonetics 38:555, figure 4), digits read from
@@ -184,15 +184,17 @@ def name(
 ) -> tuple[Mapping[int, str], tuple[Warning, ...]]:
     """Return the role of every numbered speaker, and what is doubtful about it."""
     outbound = recording.metadata.get("direction", "").lower() == "outbound"
-    cast = name_speakers(turns, numbers, outbound=outbound)
+    sides = {} if is_mono(recording) else _sides(turns, numbers)
+    # where channels keep speakers apart, roles are decided by channel: whoever shares one with an
+    # agent is an agent
+    groups = [sides.get(number, NOBODY) for number in numbers] if sides else numbers
+    cast = name_speakers(turns, groups, outbound=outbound)
     if not cast.names:
         return {}, ()
-    sides = {} if is_mono(recording) else _sides(turns, numbers)
     if recording.agent_channel != "auto" and sides:
-        wanted = 0 if recording.agent_channel == "left" else 1
-        return _by_side(sides, wanted), ()
+        return by_side(sides, 0 if recording.agent_channel == "left" else 1), ()
     if cast.sure < SURE:
-        names = _by_side(sides, 0) if sides else _by_order(cast.names, numbers)
+        names = by_side(sides, 0) if sides else _by_order(cast.names, numbers)
         rule = "the left channel" if sides else "who speaks first"
         return names, (
             Warning(
@@ -200,19 +202,18 @@ def name(
                 f"What is said does not show who the agent is ({cast.sure:.0%}); taken: {rule}.",
             ),
         )
-    agent = next((number for number, name in cast.names.items() if name == "agent"), None)
-    if sides and agent is not None and sides[agent] == 1:
-        return cast.names, (
-            Warning(
-                "swapped_channels",
-                f"The agent is on the right channel, {cast.sure:.0%} sure by what is said.",
-            ),
-        )
-    return cast.names, ()
+    if not sides:
+        return cast.names, ()
+    agent = next((channel for channel, name in cast.names.items() if name == "agent"), NOBODY)
+    swapped = Warning(
+        "swapped_channels",
+        f"The agent is on the right channel, {cast.sure:.0%} sure by what is said.",
+    )
+    return by_side(sides, agent), (swapped,) if agent == 1 else ()
 
 
 def _sides(turns: Sequence[Turn], numbers: Sequence[int]) -> dict[int, int]:
-    """Return the channel of each speaker, where every speaker keeps to one; else nothing."""
+    """Return the channel of each speaker as they first speak; nothing where one has several."""
     found: dict[int, set[int]] = {}
     for turn, number in zip(turns, numbers, strict=True):
         if number != NOBODY:
@@ -220,14 +221,6 @@ def _sides(turns: Sequence[Turn], numbers: Sequence[int]) -> dict[int, int]:
     if any(len(channels) > 1 for channels in found.values()):
         return {}
     return {number: channels.pop() for number, channels in found.items()}
-
-
-def _by_side(sides: Mapping[int, int], agent: int) -> dict[int, str]:
-    """Return names with the agent on this channel and customers on the others."""
-    ranked = sorted(sides, key=lambda number: (sides[number] != agent, sides[number]))
-    if len(ranked) == 1:
-        return {ranked[0]: "agent" if sides[ranked[0]] == agent else "customer"}
-    return assign(ranked, dict.fromkeys(ranked, 0.0))
 
 
 def _by_order(names: Mapping[int, str], numbers: Sequence[int]) -> dict[int, str]:

@@ -81,8 +81,8 @@ def name_speakers(turns: Sequence[Turn], numbers: Sequence[int], *, outbound: bo
         outbound: the agent made the call, so the customer speaks first.
 
     Returns:
-        Names by who is likeliest to be the agent, and how sure that is. `sure` compares the
-        best with the second best; with one speaker it says whether agent or customer.
+        Names by who is likeliest to be the agent, and how sure that is. `sure` compares the best
+        with the best of those who are no agents; with one speaker it says which of both it is.
     """
     scores = _score(turns, numbers, outbound)
     ranked = sorted(scores, key=lambda number: (-scores[number], number))
@@ -93,7 +93,13 @@ def name_speakers(turns: Sequence[Turn], numbers: Sequence[int], *, outbound: bo
         sure = _logistic(abs(score))
         name = "unknown" if sure < SURE else "agent" if score > 0 else "customer"
         return Cast({ranked[0]: name}, sure)
-    return Cast(assign(ranked, scores), _logistic(scores[ranked[0]] - scores[ranked[1]]))
+    names = assign(ranked, scores)
+    agents = [number for number in scores if names[number] in ("agent", "agent_2")]
+    others = max(score for number, score in scores.items() if number not in agents)
+    sure = _logistic(scores[ranked[0]] - others)
+    # of two agents, the one who is called comes first
+    names |= dict(zip(agents, ("agent", "agent_2"), strict=False))
+    return Cast(names, sure)
 
 
 def assign(ranked: Sequence[int], scores: Mapping[int, float]) -> dict[int, str]:
@@ -103,6 +109,21 @@ def assign(ranked: Sequence[int], scores: Mapping[int, float]) -> dict[int, str]
     for number in ranked[1:-1]:
         side = free[scores[number] > 0]
         names[number] = side.pop() if side else "unknown"
+    return names
+
+
+def by_side(sides: Mapping[int, int], agent: int) -> dict[int, str]:
+    """Return names where every speaker keeps to a channel: agents on one, customers on others.
+
+    Args:
+        sides: speaker number -> channel, in the order in which they first speak.
+        agent: the channel of the agents.
+    """
+    free = {True: ["agent", "agent_2"], False: ["customer", "customer_2"]}
+    names = {}
+    for number, channel in sides.items():
+        side = free[channel == agent]
+        names[number] = side.pop(0) if side else "unknown"
     return names
 
 
