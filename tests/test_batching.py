@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voice_pipeline.transcribers._batching import IDLE, PATIENCE, Batcher, BatchSize
+from voice_pipeline.transcribers._batching import PATIENCE, Batcher, BatchSize
 
 SOON = 10.0  # seconds after which a test that waits for another thread gives up
 
@@ -61,6 +61,7 @@ class Desk:
             most=most,
             linger=linger,
             is_short_of_memory=lambda error: isinstance(error, TooMuch),
+            idle=0.2,
         )
 
 
@@ -346,7 +347,7 @@ def test_an_idle_model_can_be_freed() -> None:
         return weakref.ref(batcher)
 
     gone = used()
-    end = time.monotonic() + IDLE + SOON
+    end = time.monotonic() + SOON
     while gone() is not None and time.monotonic() < end:
         gc.collect()
         time.sleep(0.05)

@@ -14,7 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
-IDLE = 2.0  # seconds without work after which the thread ends; the next task starts another
+# Seconds without work after which the thread ends; the next task starts another. Longer than a call
+# listens between two batches: every new thread may take a malloc arena and leave it torn.
+IDLE = 60.0
 PATIENCE = 16  # full batches that must fit before a larger one is tried; doubled by each failure
 
 
@@ -73,6 +75,7 @@ class Batcher(Generic[T, R]):
         most: tasks in a batch.
         linger: seconds to wait for callers that are preparing tasks, while a batch is not full.
         is_short_of_memory: says whether an error means that fewer tasks would have fitted.
+        idle: seconds without work after which the thread ends.
     """
 
     def __init__(
@@ -82,10 +85,12 @@ class Batcher(Generic[T, R]):
         most: int,
         linger: float,
         is_short_of_memory: Callable[[Exception], bool],
+        idle: float = IDLE,
     ) -> None:
         self.size = BatchSize(most)
         self._work = work
         self._linger = linger
+        self._idle = idle
         self._is_short_of_memory = is_short_of_memory
         self._changed = threading.Condition()
         self._waiting: list[_Waiting[T, R]] = []  # in order of arrival
@@ -146,7 +151,7 @@ class Batcher(Generic[T, R]):
         """Wait for a batch; None: nothing came for a while, and the thread is to end."""
         with self._changed:
             while True:
-                if not self._changed.wait_for(lambda: self._waiting, IDLE):
+                if not self._changed.wait_for(lambda: self._waiting, self._idle):
                     self._thread = None
                     return None
                 self._changed.wait_for(self._has_enough, self._linger)
