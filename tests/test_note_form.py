@@ -44,8 +44,8 @@ LEAVING = [
     "agent: i can offer you twenty nine pounds for a year",
     "customer: okay when does it end then",
     "agent: i'm not sure i would have to ask the contracts team",
-    "customer: okay and i also need a copy of my last bill please",
-    "agent: i have cancelled the contract for you and emailed the bill",
+    "customer: okay and i also want to change my address please",
+    "agent: i have cancelled the contract for you and changed the address",
     "customer: thank you bye",
 ]
 
@@ -56,7 +56,7 @@ def test_a_note_says_why_somebody_leaves_what_stayed_open_and_what_else_they_wan
     assert note.request_type.label == "cancellation"
     assert note.cancellation_reason and note.cancellation_reason.evidence[0].turn == 3
     assert [claim.evidence[0].turn for claim in note.open_questions] == [5]
-    assert [(other.label, other.evidence[0].turn) for other in note.also] == [("information", 7)]
+    assert [(other.label, other.evidence[0].turn) for other in note.also] == [("account_change", 7)]
     assert note.missing_information == ()
     assert [part.id for part in note.sections] == ["offer"]
     assert note.unverified == ()
