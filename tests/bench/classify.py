@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from voice_pipeline.config import Part
-from voice_pipeline.kit import build_embedder
+from voice_pipeline.embedding import build_embedder
 from voice_pipeline.metrics.classification import (
     PRECISION,
     Answered,
