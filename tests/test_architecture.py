@@ -28,7 +28,7 @@ RANKS = [
      "corrections"],
     ["pipeline"],
     ["engine", "config"],
-    ["results", "intake", "scrub", "evidence", "redactors", "rerouting"],
+    ["results", "intake", "scrub", "evidence", "redactors", "rerouting", "embedding"],
     ["kit", "pairing"],
     ["metrics"],
     ["api"],

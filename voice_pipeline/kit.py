@@ -20,6 +20,7 @@ from voice_pipeline import __version__, adapters
 from voice_pipeline.audio.layout import is_mono
 from voice_pipeline.config import Part, Settings, models_dir, secret
 from voice_pipeline.domain import CaseNote, Recording, Ref
+from voice_pipeline.embedding import build_embedder
 from voice_pipeline.engine.durable import Engine
 from voice_pipeline.errors import Misconfigured, Permanent
 from voice_pipeline.evidence import Evidence
@@ -404,14 +405,6 @@ def build_analyst(part: Part, pack: Pack, embedder: Embedder | None = None) -> A
     built: Analyst = adapters.load("analysts", part.use).build(
         part.options, offer={"pack": pack, "embedder": embedder}
     )
-    return built
-
-
-def build_embedder(part: Part | None) -> Embedder | None:
-    """Build the embedder of the settings; None: none is set, and likeness is counted in words."""
-    if part is None:
-        return None
-    built: Embedder = adapters.load("embedders", part.use).build(part.options)
     return built
 
 

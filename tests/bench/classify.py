@@ -18,9 +18,11 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
+import yaml
 
+from voice_pipeline.analysts._intent import Intents
 from voice_pipeline.config import Part
-from voice_pipeline.kit import build_embedder
+from voice_pipeline.embedding import build_embedder
 from voice_pipeline.metrics.classification import (
     PRECISION,
     Answered,
@@ -80,6 +82,7 @@ def main() -> None:
         for kind in ("plain", "words", *(["vectors"] if embedder else [])):
             row = _task(_unique(rows), shots, held, kind, embedder, asked.seeds)
             print(json.dumps({"task": name, "method": kind, **row}), flush=True)
+    print(json.dumps(_pack_on(both)))
     print(json.dumps(_speed(_unique(both))))
 
 
@@ -144,6 +147,22 @@ def _task(
         "of_those_right": round(float(right[sure].mean()), 3) if sure.any() else None,
         "left_out_types_automatic": round(float(np.mean(near)), 3),
         "elsewhere_automatic": round(float(np.mean(far)), 3),
+    }
+
+
+def _pack_on(rows: Rows) -> dict[str, object]:
+    """The default pack as the offline analyst uses it, on NatCS mapped to its types."""
+    types = yaml.safe_load((Path(__file__).parent / "natcs_types.yaml").read_text("utf-8"))
+    decide = Intents(load_pack())
+    found = [decide.of_texts([text], [0]) for text, _ in rows]
+    right = [one.label in types[label] for one, (_, label) in zip(found, rows, strict=True)]
+    sure = [ok for ok, one in zip(right, found, strict=True) if one.decision == "auto"]
+    return {
+        "task": "NatCS by the default pack",
+        "n": len(right),
+        "accuracy": round(float(np.mean(right)), 3),
+        "automatic": round(len(sure) / len(right), 3),
+        "of_those_right": round(float(np.mean(sure)), 3),
     }
 
 

@@ -191,7 +191,7 @@ def classify(
     error_rate: Annotated[
         float | None,
         typer.Option(
-            help="Share of automatic answers that may be wrong. [default: 0.05]", min=0, max=1
+            help="Share of automatic answers that may be wrong. [default: 0.06]", min=0, max=1
         ),
     ] = None,
     tune: Annotated[

@@ -17,8 +17,9 @@ from rich.text import Text
 
 from voice_pipeline.codec import plain
 from voice_pipeline.config import Settings, load_settings
+from voice_pipeline.embedding import build_embedder
 from voice_pipeline.errors import BadInput, Misconfigured
-from voice_pipeline.kit import Kit, build_embedder
+from voice_pipeline.kit import Kit
 from voice_pipeline.knowledge.article import (
     Article,
     Audience,

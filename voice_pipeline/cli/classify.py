@@ -18,9 +18,9 @@ from rich.progress import track
 
 from voice_pipeline.config import Part, load_settings
 from voice_pipeline.corrections import Corrections
+from voice_pipeline.embedding import build_embedder
 from voice_pipeline.errors import BadInput
 from voice_pipeline.examples import check_trainable, read_examples
-from voice_pipeline.kit import build_embedder
 from voice_pipeline.ports import Embedder
 from voice_pipeline.spoken import gates
 from voice_pipeline.spoken.fewshot import MOST, FewShot

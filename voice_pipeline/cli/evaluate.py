@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from voice_pipeline.config import Part, Settings, load_settings
+from voice_pipeline.embedding import build_embedder
 from voice_pipeline.errors import BadInput
-from voice_pipeline.kit import build_diarizer, build_diarizers, build_embedder, build_transcriber
+from voice_pipeline.kit import build_diarizer, build_diarizers, build_transcriber
 from voice_pipeline.metrics.report import Report
 
 

@@ -97,7 +97,11 @@ class FewShot:
         weights = np.concatenate([np.ones(len(unique)), np.full(len(named), NAME_WEIGHT)])
         self._words = Likeness(every)
         self._known = self._seen(every)
-        self._fit(weights)
+        from threadpoolctl import threadpool_limits  # comes with scikit-learn
+
+        # small matrices are solved faster by one thread than by threads that wait for one another
+        with threadpool_limits(1 if len(every) <= TUNED_ON else None):
+            self._fit(weights)
 
     @property
     def made_by(self) -> str:

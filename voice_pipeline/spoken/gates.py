@@ -13,8 +13,8 @@ import numpy as np
 
 from voice_pipeline.spoken.fewshot import Trial
 
-FEWEST = 50  # known answers; an error rate of 5 % is not seen in fewer
-ERROR_RATE = 0.05  # wanted among automatic answers, where nobody says otherwise
+FEWEST = 50  # known answers; an error rate of some percent is not seen in fewer
+ERROR_RATE = 0.06  # wanted among automatic answers, where nobody says otherwise
 # Share of the examples that are less like any other than an automatic text must be. Words say less
 # about likeness than vectors do, so they must be nearer.
 ALONE = {"words": 0.2, "vectors": 0.1}
@@ -45,7 +45,8 @@ def learn(trial: Trial, error_rate: float, *, similarity: float) -> Gates:
     """Return the widest gates behind which the error stays within the rate.
 
     The error is taken as the mean of two estimates, that counted and that which the confidences
-    themselves promise: the first is noisy, the second only as good as the calibration.
+    themselves promise (the first is noisy, the second only as good as the calibration), plus one
+    standard error: the fewer answers, the more cautious.
 
     Args:
         trial: known answers by a model that had not seen them.
@@ -62,7 +63,8 @@ def learn(trial: Trial, error_rate: float, *, similarity: float) -> Gates:
     sure, right = trial.confidence[order], trial.right[order]
     passed = np.arange(1, len(order) + 1)
     error = (np.cumsum(~right) + np.cumsum(1 - sure)) / (2 * passed)
-    within = np.flatnonzero(error <= error_rate)
+    margin = np.sqrt(error * (1 - error) / passed)
+    within = np.flatnonzero(error + margin <= error_rate)
     if not len(within):
         return Gates(NEVER, similarity, 0.0, 0.0)
     last = within[-1]
