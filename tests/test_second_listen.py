@@ -139,6 +139,36 @@ def test_a_call_without_words_has_nothing_to_hear(tmp_path: Path) -> None:
     assert verdict.checks["second_listen"].startswith("nothing to listen to")
 
 
+def cues(call: Call, *, timed: bool = True) -> Call:
+    """Take the times of the words away; each turn keeps its own, or loses them, too."""
+    turns = []
+    for turn in call.transcript.turns:
+        times = [at for word in turn.words for at in (word.start, word.end) if at is not None]
+        words = tuple(Word(word.text, None, None, word.confidence) for word in turn.words)
+        own = (min(times), max(times)) if timed else (None, None)
+        turns.append(dataclasses.replace(turn, words=words, start=own[0], end=own[1]))
+    call.transcript = dataclasses.replace(call.transcript, turns=tuple(turns))
+    return call
+
+
+def test_turns_without_word_times_are_a_control_as_a_whole(tmp_path: Path) -> None:
+    """A transcript of cues is listened to again as well, and what it holds is not new."""
+    lines = (*PLAIN, ("customer", "my order number is one two three four five six"))
+    call = spoken(tmp_path, lines)
+    ears = Ears(script(call))
+    verdict = listened(cues(call), ears)
+    assert verdict.passed, verdict.reasons
+    assert "0 numbers heard" in verdict.checks["second_listen"]
+
+
+def test_no_times_at_all_are_deaf(tmp_path: Path) -> None:
+    """Where nothing can serve as a control, silence proves nothing: `hold` holds."""
+    call = spoken(tmp_path, PLAIN)
+    ears = Ears(script(call))
+    held = listened(cues(call, timed=False), ears)
+    assert "second_listen_deaf" in {reason.code for reason in held.reasons}
+
+
 def test_turns_of_the_second_hearing_part_at_pauses() -> None:
     """Words more than a pause apart are different turns; words without times stay together."""
     words = (Word("a", 0.0, 0.3), Word("b", 0.5, 0.8), Word("c", 3.0, 3.3), Word("d", None, None))

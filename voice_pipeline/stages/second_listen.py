@@ -78,6 +78,10 @@ def listen_again(
     """
     by = listener.transcriber.made_by
     control = choose_control(transcript.turns)
+    if control is None and listener.when_deaf == "hold" and any(t.words for t in transcript.turns):
+        return f"deaf: no piece has times, by {by}", (
+            Warning("second_listen_deaf", "no piece of the call has times to serve as a control"),
+        )
     if control is None or transcript.audio is None or audio.blob is None:
         return f"nothing to listen to, by {by}", ()
     known, heard = _recognised(transcript, control, listener.transcriber, shelf)
@@ -109,9 +113,13 @@ def listen_again(
 
 
 def choose_control(turns: Sequence[Turn]) -> Turn | None:
-    """Return the turn with most timed words, cut to the longest control; None where none is."""
+    """Return the turn with most timed words, cut to the longest control; None where none is.
+
+    A turn that is timed as a whole serves, too, where it is no longer than that.
+    """
     best: tuple[Word, ...] = ()
     channel = 0
+    whole: tuple[float, float] | None = None
     for turn in turns:
         where = extent(turn)
         if where is None:
@@ -120,9 +128,13 @@ def choose_control(turns: Sequence[Turn]) -> Turn | None:
         words = tuple(
             w for w in turn.words if w.start is not None and w.end is not None and w.end <= limit
         )
+        stated = not words and where[1] <= limit
+        words = turn.words if stated else words
         if len(words) > len(best):
-            best, channel = words, turn.channel
-    return Turn("control", best, channel) if best else None
+            best, channel, whole = words, turn.channel, where if stated else None
+    if not best:
+        return None
+    return Turn("control", best, channel, (), *(whole or (None, None)))
 
 
 def cut(words: Sequence[Word], channel: int) -> Iterable[Turn]:
@@ -164,6 +176,11 @@ def _recognised(
     return known.total(), (known & Counter(_plain(speech.words))).total()
 
 
+def _near(begin: float | None, finish: float | None, start: float, end: float) -> bool:
+    """Whether something said from `begin` to `finish` lies at or near a place."""
+    return begin is not None and finish is not None and begin < end + NEAR and start - NEAR < finish
+
+
 def _known(turn: Turn, finding: Finding, text: RedactedTranscript) -> bool:
     """Whether the redacted text holds these words at the same place: it was judged as text."""
     words = turn.words[finding.first : finding.last]
@@ -173,10 +190,8 @@ def _known(turn: Turn, finding: Finding, text: RedactedTranscript) -> bool:
             word
             for other in text.turns
             for word in other.words
-            if word.start is not None
-            and word.end is not None
-            and word.start < end + NEAR
-            and start - NEAR < word.end
+            if _near(word.start, word.end, start, end)
+            or (word.start is None and _near(other.start, other.end, start, end))
         )
     )
     said = Counter(_plain(words))
