@@ -43,7 +43,8 @@ RAW_ALLOWED = {
     "domain", "ports", "audio", "transcribers", "diarizers", "pipeline", "testing",
     "stages/ingest", "stages/transcribe", "stages/understanding", "stages/diarize",
     "stages/turns", "stages/roles", "stages/redact", "stages/replace", "stages/mute",
-    "stages/verify", "stages/second_listen", "metrics/asr", "metrics/diarization", "metrics/muting",
+    "stages/respell", "stages/verify", "stages/second_listen", "metrics/asr",
+    "metrics/diarization", "metrics/muting",
 }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from voice_pipeline.domain import RedactedTranscript
+from voice_pipeline.domain import RedactedTranscript, music_seconds
 from voice_pipeline.spoken.conversation import Conversation, is_back_channel
 
 INTERRUPTION = 0.4  # seconds of overlap from which starting to speak is an interruption
@@ -23,6 +23,8 @@ def measures(transcript: RedactedTranscript, call: Conversation) -> dict[str, fl
         "turns": float(len(call.turns)),
         "words": float(sum(len(turn.words) for turn in call.turns)),
     }
+    if hold := music_seconds(transcript.sounds):
+        found["hold_seconds"] = hold
     both = sum(words.values())
     if both:
         found["agent_word_share"] = round(words["agent"] / both, 3)

@@ -23,6 +23,7 @@ from voice_pipeline.policy.pack import (
     Signal,
     Taxonomy,
     Thresholds,
+    Vocabulary,
 )
 from voice_pipeline.policy.source import Fault, Place, Refused, Source, read, validated
 
@@ -34,7 +35,9 @@ _SINGLE: dict[str, type[BaseModel]] = {
     "routing.yaml": Routing,
     "thresholds.yaml": Thresholds,
     "retention.yaml": Retention,
+    "vocabulary.yaml": Vocabulary,
 }
+_OPTIONAL = frozenset({"vocabulary.yaml"})
 _FOLDERS: dict[str, type[BaseModel]] = {"signals": Signal, "rules": Rule}
 
 
@@ -77,6 +80,9 @@ def assemble(folder: Path) -> tuple[Pack, Origins]:
     faults.extend(_unasked(folder))
     parts: dict[str, Any] = {}
     for name, model in _SINGLE.items():
+        if name in _OPTIONAL and not (folder / name).exists():
+            parts[name] = model()
+            continue
         try:
             source = read(folder / name)
             parts[name] = validated(source, model, source.data)
@@ -99,6 +105,7 @@ def assemble(folder: Path) -> tuple[Pack, Origins]:
         retention=parts["retention.yaml"],
         signals=tuple(parts["signals"]),
         rules=tuple(parts["rules"]),
+        vocabulary=parts["vocabulary.yaml"],
     )
     return pack, origins
 

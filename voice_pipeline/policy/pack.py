@@ -201,6 +201,32 @@ class Routing(Strict):
     review: tuple[ReviewRule, ...]
 
 
+class Words(Strict):
+    """Words that callers and agents say and a recognizer does not know."""
+
+    # names of products, places and agents, as they are to be written
+    hotwords: tuple[Sentence, ...] = ()
+    # what is heard -> how it is to be written
+    spellings: Mapping[str, Sentence] = {}
+
+
+class Vocabulary(Strict):
+    """vocabulary.yaml: what to expect on a call. A pack without one has these defaults."""
+
+    # keep: what was said stands there, since abuse is evidence. mask: it is written [PROFANITY]
+    profanity: Literal["keep", "mask"] = "keep"
+    every_queue: Words = Words()
+    queues: Mapping[Name, Words] = {}  # more for the calls of one queue (metadata `queue`)
+
+    def of(self, queue: str) -> Words:
+        """Return the words of one queue's calls, those of every queue among them."""
+        own = self.queues.get(queue.strip().lower(), Words())
+        return Words(
+            hotwords=tuple(dict.fromkeys((*self.every_queue.hotwords, *own.hotwords))),
+            spellings={**self.every_queue.spellings, **own.spellings},
+        )
+
+
 class Pack(Strict):
     """A whole policy pack, checked. `sha256` is over all its files."""
 
@@ -213,6 +239,7 @@ class Pack(Strict):
     retention: Retention
     signals: tuple[Signal, ...]
     rules: tuple[Rule, ...]
+    vocabulary: Vocabulary = Vocabulary()
 
     def __hash__(self) -> int:
         return hash(self.sha256)

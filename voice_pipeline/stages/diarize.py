@@ -86,6 +86,8 @@ def diarize(recording: Recording, heard: Heard, *, diarizer: Diarizer, shelf: Sh
         channels=recording.channels,
         separate=separate(recording),
         audio=recording.audio,
+        sounds=heard.sounds,
+        languages=_languages(heard),
     )
 
 
@@ -230,6 +232,12 @@ def _by_channel(recording: Recording, heard: Heard, fact: str) -> tuple[float, .
     """Return a share per channel; 1 for a channel that nobody had to listen to."""
     known: dict[int, float] = {speech.channel: getattr(speech, fact) for speech in heard.speech}
     return tuple(known.get(channel, 1.0) for channel in range(recording.channels))
+
+
+def _languages(heard: Heard) -> tuple[str, ...]:
+    """Return the languages of the channels with words; empty where there is one alone."""
+    found = sorted({speech.language for speech in heard.speech if speech.words})
+    return tuple(found) if len(found) > 1 else ()
 
 
 def _language(recording: Recording, heard: Heard) -> str:
