@@ -246,8 +246,10 @@ def _moves(still: Values, change: Values, first: int, last: int) -> bool:
 
 def _musical(still: Values, voiced: Values, level: Values) -> list[tuple[int, int]]:
     """Return runs of units, [first, last), in which lines stand still."""
+    from scipy.ndimage import binary_dilation
+
     share = _averaged(still, level)
-    spoken = np.convolve(voiced >= VOICED_SHARE, np.ones(3), mode="same")[: len(voiced)] > 0
+    spoken = binary_dilation(voiced >= VOICED_SHARE)
     tonal = (still >= TONAL) & (level > FAINTEST) & ~spoken
     lasting = (share >= STILL_MUSICAL) & (level > FAINTEST)
     speech = (voiced >= VOICED_SHARE) & (share < STILL_MUSICAL)

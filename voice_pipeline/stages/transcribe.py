@@ -96,7 +96,7 @@ def transcribe(
             )
         )
         language = UNKNOWN
-    elif assumed:
+    elif assumed and any(channel.words for channel in channels):
         warnings.append(
             Warning(
                 "language_assumed",
