@@ -7,8 +7,11 @@ in the same process: the download-free one, and faster-whisper on the tests' tin
 writes the same sixteen words whatever it hears.
 
     python tests/bench/silence.py [--minutes 30] [--music DIR] [--json FILE]
+    python tests/bench/silence.py --speech samples/audio
 
-DIR may hold recordings of real hold music (wav); they are added as one more class.
+The first DIR may hold recordings of real hold music (wav); they are added as one more class. The
+second run is the price: of calls in which people speak, the words that were left out and the
+seconds of activity that were not listened to.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ import platform
 import sys
 import tempfile
 import wave
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -37,8 +40,8 @@ import line_sounds  # noqa: E402
 import tiny_whisper  # noqa: E402
 
 from voice_pipeline.audio import listen, survey  # noqa: E402
-from voice_pipeline.domain import Received, Recording, Segment  # noqa: E402
-from voice_pipeline.ports import Transcriber  # noqa: E402
+from voice_pipeline.domain import Received, Recording, Segment, SegmentSpeech  # noqa: E402
+from voice_pipeline.ports import Progress, Transcriber  # noqa: E402
 from voice_pipeline.stages.ingest import ingest  # noqa: E402
 from voice_pipeline.stages.transcribe import transcribe  # noqa: E402
 from voice_pipeline.testing import MemoryShelf  # noqa: E402
@@ -53,8 +56,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--music", type=Path)
+    parser.add_argument("--speech", type=Path)
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
+    if asked.speech:
+        print(json.dumps(price(asked.speech), indent=2))
+        return
     with tempfile.TemporaryDirectory() as folder:
         tiny = tiny_whisper.build(Path(folder) / "tiny")
         engines: dict[str, Transcriber] = {
@@ -116,6 +123,49 @@ def without_ear(recording: Recording, data: bytes, transcriber: Transcriber) -> 
     segments: list[Segment] = list(listen(file, recording, everything))
     heard = transcriber.transcribe(segments, language="en", progress=lambda share: None)
     return sum(len(speech.words) for speech in heard)
+
+
+class Counting:
+    """An engine that remembers how many words it gave."""
+
+    def __init__(self, engine: Transcriber) -> None:
+        self._engine = engine
+        self.name, self.made_by, self.traits = engine.name, engine.made_by, engine.traits
+        self.words = 0
+
+    def transcribe(
+        self, segments: Sequence[Segment], *, language: str | None, progress: Progress
+    ) -> list[SegmentSpeech]:
+        heard = self._engine.transcribe(segments, language=language, progress=progress)
+        self.words += sum(len(speech.words) for speech in heard)
+        return heard
+
+
+def price(folder: Path) -> dict[str, Any]:
+    """Return what the ear takes from calls in which people speak."""
+    engine = Counting(pocketsphinx.create(pocketsphinx.Options()))
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    kept, active, unheard = 0, 0.0, 0.0
+    for path in files:
+        data = path.read_bytes()
+        shelf = MemoryShelf()
+        ref = shelf.put("call", "Audio", data)
+        recording = ingest(
+            Received("call", path.name, ref.sha256, len(data), ref, {}, language="en"), shelf=shelf
+        )
+        found = survey(io.BytesIO(data), recording)
+        active += sum(end - start for spans in found.active for start, end in spans)
+        unheard += sum(end - start for spans in found.active for start, end in spans)
+        unheard -= sum(end - start for spans in found.speech for start, end in spans)
+        heard = transcribe(recording, transcriber=engine, shelf=shelf)
+        kept += sum(len(speech.words) for speech in heard.speech)
+    return {
+        "recordings": len(files),
+        "words the engine gave": engine.words,
+        "words left out": engine.words - kept,
+        "active seconds": round(active, 1),
+        "of them not listened to": round(unheard, 1),
+    }
 
 
 def as_wav(samples: Int16) -> bytes:

@@ -34,6 +34,7 @@ STANDS_STILL = 16  # frames, 256 ms: vowels glide sooner, eighth notes at 117 be
 OF_THEM = 0.84  # share of these frames in which the line must be there
 SPREAD = 5  # bins that one line fills (the window's main lobe)
 
+VOICE_BAND = slice(38, 435)  # bins of 300-3400 Hz: of a low voice the harmonics are enough
 PITCHES = slice(20, 134)  # lags of 400 to 60 Hz, in samples
 VOICED = 0.5  # autocorrelation; white, pink and clicking noise reach 0.43 in one frame of hundred
 VOICED_RUN = 3  # frames in a row, 48 ms: less is no vowel
@@ -190,7 +191,9 @@ def _voice(own: NDArray[np.float32]) -> NDArray[np.bool_]:
 
     skipped = (LONG - SHORT) // 2  # so that frames of both lengths have the same middle
     window = irfft(np.square(np.abs(np.fft.rfft(np.hanning(SHORT), LONG))))[: PITCHES.stop + 1]
-    alike = irfft(_spectra(own[skipped:], SHORT), axis=1)[:, : PITCHES.stop + 1]
+    power = _spectra(own[skipped:], SHORT)
+    power[:, : VOICE_BAND.start] = power[:, VOICE_BAND.stop :] = 0  # rumble is periodic, too
+    alike = irfft(power, axis=1)[:, : PITCHES.stop + 1]
     alike = alike / (alike[:, :1] + 1e-9) / (window / window[0])
     near = alike[:, PITCHES.start - 1 : PITCHES.stop + 1]
     peaks = (near[:, 1:-1] > near[:, :-2]) & (near[:, 1:-1] >= near[:, 2:])

@@ -66,11 +66,9 @@ def transcribe(
         found = survey(file, recording)
         channels = [_Channel(number, found) for number in range(recording.channels)]
         segments = (replace(part, hints=tuple(hints)) for part in listen(file, recording, found))
-        if not _knows(transcriber, asked):
-            for segment in segments:
-                channels[segment.channel].add(segment, None)
-        else:
-            _hear(segments, channels, recording, transcriber, asked, progress)
+        able = _knows(transcriber, asked)
+        fit = (segment for segment in segments if _fit(segment, channels, able))
+        _hear(fit, channels, recording, transcriber, asked, progress)
     progress(1.0)
     language, assumed = _decided(recording, transcriber, asked, channels)
     spoken = any(found.speech)
@@ -96,7 +94,7 @@ def transcribe(
             )
         )
         language = UNKNOWN
-    elif assumed and any(channel.words for channel in channels):
+    elif assumed:
         warnings.append(
             Warning(
                 "language_assumed",
@@ -215,6 +213,14 @@ class _Channel:
             understood=understanding.share,
             confidence=understanding.confidence,
         )
+
+
+def _fit(segment: Segment, channels: Sequence[_Channel], able: bool) -> bool:
+    """Return whether the engine is to hear a segment; else it counts as speech not understood."""
+    fit = able and segment.voiced != ()
+    if not fit:
+        channels[segment.channel].add(segment, None)
+    return fit
 
 
 def _hear(
