@@ -37,6 +37,7 @@ SPREAD = 5  # bins that one line fills (the window's main lobe)
 VOICE_BAND = slice(38, 435)  # bins of 300-3400 Hz: of a low voice the harmonics are enough
 PITCHES = slice(20, 134)  # lags of 400 to 60 Hz, in samples
 VOICED = 0.5  # autocorrelation; white, pink and clicking noise reach 0.43 in one frame of hundred
+HELD_STILL = 0.7  # share of still lines in a frame from which on a period is no voice's
 VOICED_RUN = 3  # frames in a row, 48 ms: less is no vowel
 
 UNIT = 15  # frames, 0.24 s: what one set of values stands for
@@ -145,7 +146,7 @@ def _measure(own: NDArray[np.float32]) -> tuple[Values, Values]:
     share = lines.sum(axis=1) / total
     # Parseval: twice the bins of a real signal, over the window's power (3/8 of a Hann window)
     decibel = 10 * np.log10(total * (2 / (LONG * LONG * 0.375)) + 1e-12)
-    voice = _voice(own)[: len(share)] & (share < 0.5) & (decibel > FAINTEST)
+    voice = _voice(own)[: len(share)] & (share < HELD_STILL) & (decibel > FAINTEST)
     inner = slice(CONTEXT, CONTEXT + CHUNK)
     by_unit = (CHUNK // UNIT, UNIT)
     sums = total[inner].reshape(by_unit).sum(axis=1)

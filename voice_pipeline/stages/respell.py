@@ -90,6 +90,7 @@ def _written(
 ) -> Iterator[Word]:
     heard = [plain(word.text) for word in turn.words]
     longest = max((len(wrong) for wrong in spellings), default=0)
+    alike = _alike(turn, heard, wanted)
     at = 0
     while at < len(heard):
         for length in range(min(longest, len(heard) - at), 0, -1):
@@ -97,7 +98,7 @@ def _written(
             if right:
                 break
         else:
-            right, length = _sounds_like(turn, heard, at, wanted)
+            right, length = alike.get(at, ((), 1))
         if right:
             yield from _placed(right, turn.words[at : at + length])
         else:
@@ -105,20 +106,29 @@ def _written(
         at += length
 
 
-def _sounds_like(
-    turn: Turn, heard: Sequence[str], at: int, wanted: Sequence[_Wanted]
-) -> tuple[tuple[str, ...], int]:
-    """Return the wanted word that begins here and how many words it was heard as; else (), 1."""
-    best: tuple[float, tuple[str, ...], int] = (ALIKE, (), 1)
-    if not _names_a_person(turn, heard, at):
-        for word in wanted:
-            for length in range(1, len(word.written) + MORE_WORDS + 1):
-                if at + length > len(heard) or not _may_be_wrong(turn.words, heard, at, length):
-                    continue
-                distance = apart(sounds("".join(heard[at : at + length])), word.key)
-                if distance < best[0]:
-                    best = distance, word.written, length
-    return best[1:]
+def _alike(
+    turn: Turn, heard: Sequence[str], wanted: Sequence[_Wanted]
+) -> dict[int, tuple[tuple[str, ...], int]]:
+    """Return where a wanted word is heard: first word -> (as written, heard as so many words).
+
+    The nearest come first, and no word stands for two.
+    """
+    found = sorted(
+        (distance, at, length, word.written)
+        for word in wanted
+        for length in range(1, len(word.written) + MORE_WORDS + 1)
+        for at in range(len(heard) - length + 1)
+        if _may_be_wrong(turn.words, heard, at, length)
+        and not _names_a_person(turn, heard, at)
+        and (distance := apart(sounds("".join(heard[at : at + length])), word.key)) <= ALIKE
+    )
+    taken: set[int] = set()
+    chosen = {}
+    for _, at, length, written in found:
+        if taken.isdisjoint(range(at, at + length)):
+            taken.update(range(at, at + length))
+            chosen[at] = written, length
+    return chosen
 
 
 def _may_be_wrong(words: Sequence[Word], heard: Sequence[str], at: int, length: int) -> bool:
