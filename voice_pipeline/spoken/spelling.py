@@ -32,14 +32,18 @@ def sounds(text: str) -> str:
     return key
 
 
-def apart(one: str, other: str) -> float:
+def apart(one: str, other: str, most: float = 1.0) -> float:
     """Return how far two sound keys lie apart, 0 (the same) to 1: edits by the longer key.
+
+    What is farther than `most` is 1.
 
     Optimal string alignment (Damerau 1964, CACM 7:171; Levenshtein 1966): insertions, deletions,
     substitutions and swaps of neighbours; vowels cost half.
     """
     if one == other:
         return 0.0
+    longest = max(size(one), size(other))
+    limit = most * longest
     before: list[float] = []
     row = [0.0]
     for char in other:
@@ -55,9 +59,16 @@ def apart(one: str, other: str) -> float:
             if i and j and a == other[j - 1] and one[i - 1] == b:
                 best = min(best, before[j - 1] + 1.0)
             row.append(best)
+        if min(row) > limit and min(last) > limit:
+            return 1.0
         before = last
-    longest = max(sum(map(_price, one)), sum(map(_price, other)))
-    return row[-1] / longest if longest else 1.0
+    return row[-1] / longest if row[-1] <= limit else 1.0
+
+
+@lru_cache(maxsize=4096)
+def size(key: str) -> float:
+    """Return what all sounds of a key cost; keys are apart by the difference at least."""
+    return sum(map(_price, key))
 
 
 def _price(sound: str) -> float:

@@ -7,6 +7,7 @@ give their names; and what was heard stays beside what is written, so that both 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -16,7 +17,7 @@ from voice_pipeline.policy.pack import Words
 from voice_pipeline.spoken.everyday import EVERYDAY
 from voice_pipeline.spoken.numbers import is_numeric, is_unit
 from voice_pipeline.spoken.profanity import is_profane
-from voice_pipeline.spoken.spelling import apart, sounds
+from voice_pipeline.spoken.spelling import apart, size, sounds
 from voice_pipeline.stages.doubt import plain
 
 PROFANITY = "[PROFANITY]"
@@ -24,7 +25,7 @@ PROFANITY = "[PROFANITY]"
 ALIKE = 0.3
 # A word of the engine's that is everyday and was heard this surely is what was said.
 SURE = 0.6
-LEAST_SOUNDS = 3  # sounds of a hotword; shorter ones are like too many words
+LEAST_SOUNDS = 3  # of a hotword, vowels half; shorter ones are like too many words
 MORE_WORDS = 1  # a name may be heard as so many words more than it has
 NAME_CUES = (
     ("name", "is"),
@@ -43,6 +44,8 @@ class _Wanted:
 
     written: tuple[str, ...]
     key: str  # of its sounds
+    size: float
+    sounds: Counter[str]  # consonants
 
 
 def respell(transcript: Transcript, words: Words, *, mask: bool = False) -> Transcript:
@@ -56,8 +59,9 @@ def respell(transcript: Transcript, words: Words, *, mask: bool = False) -> Tran
     Returns:
         The transcript; a turn that changed for a spelling keeps the words as heard in `forms`.
     """
-    wanted = [_Wanted(tuple(word.split()), sounds(word)) for word in words.hotwords]
-    wanted = [word for word in wanted if len(word.key) >= LEAST_SOUNDS]
+    keys = {tuple(word.split()): sounds(word) for word in words.hotwords}
+    wanted = [_Wanted(word, key, size(key), _consonants(key)) for word, key in keys.items()]
+    wanted = [word for word in wanted if word.size >= LEAST_SOUNDS]
     spellings = {
         tuple(plain(wrong).split()): tuple(right.split())
         for wrong, right in words.spellings.items()
@@ -113,15 +117,7 @@ def _alike(
 
     The nearest come first, and no word stands for two.
     """
-    found = sorted(
-        (distance, at, length, word.written)
-        for word in wanted
-        for length in range(1, len(word.written) + MORE_WORDS + 1)
-        for at in range(len(heard) - length + 1)
-        if _may_be_wrong(turn.words, heard, at, length)
-        and not _names_a_person(turn, heard, at)
-        and (distance := apart(sounds("".join(heard[at : at + length])), word.key)) <= ALIKE
-    )
+    found = sorted(_matches(turn, heard, wanted))
     taken: set[int] = set()
     chosen = {}
     for _, at, length, written in found:
@@ -129,6 +125,35 @@ def _alike(
             taken.update(range(at, at + length))
             chosen[at] = written, length
     return chosen
+
+
+def _matches(
+    turn: Turn, heard: Sequence[str], wanted: Sequence[_Wanted]
+) -> Iterator[tuple[float, int, int, tuple[str, ...]]]:
+    """Yield (distance, first word, words, as written) of all that sounds like a wanted word."""
+    longest = max((len(word.written) for word in wanted), default=0) + MORE_WORDS
+    for at in range(len(heard)):
+        if _names_a_person(turn, heard, at):
+            continue
+        for length in range(1, min(longest, len(heard) - at) + 1):
+            if not _may_be_wrong(turn.words, heard, at, length):
+                continue
+            key = sounds("".join(heard[at : at + length]))
+            own, own_sounds = size(key), _consonants(key)
+            for word in wanted:
+                if length > len(word.written) + MORE_WORDS:
+                    continue
+                if abs(own - word.size) > ALIKE * max(own, word.size):
+                    continue
+                if (own_sounds - word.sounds).total() > ALIKE * max(own, word.size):
+                    continue
+                distance = apart(key, word.key, ALIKE)
+                if distance <= ALIKE:
+                    yield distance, at, length, word.written
+
+
+def _consonants(key: str) -> Counter[str]:
+    return Counter(key.replace("a", ""))
 
 
 def _may_be_wrong(words: Sequence[Word], heard: Sequence[str], at: int, length: int) -> bool:
