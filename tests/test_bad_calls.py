@@ -1,4 +1,4 @@
-"""Strange and broken recordings through `process`: a result or a code for each, never a traceback."""
+"""Strange and broken recordings through `process`: each gives a result or a code, no traceback."""
 
 from __future__ import annotations
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import line_sounds
@@ -216,3 +218,23 @@ def test_customers_are_heard_over_the_line() -> None:
     script = everywhere(len(said) / RATE)
     heard = hear(call, ScriptedTranscriber({0: script}))
     assert "invented_words" not in codes(heard)
+
+
+def test_evaluation_counts_what_is_invented_where_nobody_speaks(tmp_path: Path) -> None:
+    """A recording without a turn is silence from end to end: every word there is invented."""
+    pytest.importorskip("jiwer")
+    from voice_pipeline.metrics import asr
+
+    said = say("rms", AGENT[0], RATE)
+    (tmp_path / "quiet.wav").write_bytes(wav(said[None], RATE))
+    (tmp_path / "truth.jsonl").write_text(
+        json.dumps({"id": "quiet", "file": "quiet.wav", "turns": []}) + "\n"
+    )
+    words = everywhere(len(said) / RATE)
+    report = asr.evaluate(tmp_path, transcriber=ScriptedTranscriber({0: words}))
+    (figure,) = [figure for figure in report.figures if figure.name == "invented_per_minute"]
+    assert figure.n == round(len(said) / RATE)
+    assert figure.value > 60
+    silent = asr.evaluate(tmp_path, transcriber=ScriptedTranscriber({}))
+    (figure,) = [figure for figure in silent.figures if figure.name == "invented_per_minute"]
+    assert figure.value == 0.0

@@ -101,14 +101,16 @@ def evaluate(data: Path, *, transcriber: Transcriber) -> Report:
             notes.append(f"{call}: {file.name} is not there")
             continue
         try:
-            heard = _heard(call, file, transcriber)
+            heard, seconds = _heard(call, file, transcriber)
         except PipelineError as error:
             notes.append(f"{call}: {error.code}")
             continue
         for speech in heard:
             said = [turn for turn in turns if len(heard) == 1 or turn["channel"] == speech.channel]
-            found = _count(said, speech, max((turn["end"] for turn in turns), default=0.0))
-            if not found.words and not speech.words:
+            # where nobody is said to speak all of it is silence; a reading without times has none
+            end = max((turn["end"] for turn in turns), default=seconds)
+            found = _count(said, speech, end)
+            if not found.words and not speech.words and not found.silence:
                 continue
             counts.setdefault(call, []).append(found)
             rows.append(
@@ -183,14 +185,16 @@ def _calls(data: Path) -> Iterator[tuple[str, Path, list[dict[str, Any]]]]:
             yield name, data / name, [{"channel": 0, "text": text, "start": 0.0, "end": 0.0}]
 
 
-def _heard(call: str, file: Path, transcriber: Transcriber) -> tuple[Speech, ...]:
+def _heard(call: str, file: Path, transcriber: Transcriber) -> tuple[tuple[Speech, ...], float]:
+    """Return what was heard on each channel that is not silent, and the seconds it lasts."""
     data = file.read_bytes()
     shelf = MemoryShelf()
     ref = shelf.put(call, "Audio", data)
     received = Received(call, file.name, ref.sha256, len(data), ref, {}, language="en")
-    heard = transcribe(ingest(received, shelf=shelf), transcriber=transcriber, shelf=shelf)
+    recording = ingest(received, shelf=shelf)
+    heard = transcribe(recording, transcriber=transcriber, shelf=shelf)
     spoken = tuple(speech for speech in heard.speech if speech.active)
-    return spoken or heard.speech
+    return spoken or heard.speech, recording.duration
 
 
 def _count(turns: Sequence[Mapping[str, Any]], speech: Speech, end: float) -> _Counts:
