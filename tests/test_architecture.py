@@ -50,8 +50,8 @@ RAW_ALLOWED = {
     "domain", "ports", "audio", "transcripts", "transcribers", "diarizers", "pipeline", "testing",
     "stages/ingest", "stages/transcribe", "stages/understanding", "stages/diarize",
     "stages/adopt", "stages/fit", "stages/given_turns", "stages/redact", "stages/replace",
-    "stages/mute",
-    "stages/verify", "stages/second_listen", "metrics/asr", "metrics/diarization", "metrics/muting",
+    "stages/mute", "stages/respell", "stages/verify", "stages/second_listen", "metrics/asr",
+    "metrics/diarization", "metrics/muting",
 }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ it); everything to the right of that stage knows `RedactedTranscript`, which is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Generic, Literal, TypeVar
@@ -101,6 +101,11 @@ class Segment:
     offset: float  # seconds from the start of the recording
     samples: Samples = field(repr=False)  # 16 kHz mono
     band: Literal["wide", "telephone"] = "wide"
+    # [start, end) seconds from the start of the recording that hold a voice; None: not looked at
+    voiced: tuple[tuple[float, float], ...] | None = None
+    # words to expect on this call (names of products and agents); an engine whose traits say
+    # `takes_hints` listens for them, others leave them alone
+    hints: tuple[str, ...] = ()
 
 
 # ---------------------------------------------------------------- raw speech (left of redact)
@@ -127,6 +132,26 @@ class SpeakerSpan:
 
 
 @dataclass(frozen=True, slots=True)
+class LineSound:
+    """Something that nobody said: hold music, or a tone of the line."""
+
+    kind: Literal["music", "tone"]
+    channel: int
+    start: float  # seconds
+    end: float
+
+
+def music_seconds(sounds: Sequence[LineSound]) -> float:
+    """Return for how many seconds music is heard, on whichever channels."""
+    reached = total = 0.0
+    for sound in sorted(sounds, key=lambda sound: sound.start):
+        if sound.kind == "music" and sound.end > reached:
+            total += sound.end - max(sound.start, reached)
+            reached = sound.end
+    return round(total, 2)
+
+
+@dataclass(frozen=True, slots=True)
 class Speech:
     """Raw: what was heard on one channel."""
 
@@ -149,6 +174,7 @@ class Heard:
     # as a transcript made elsewhere has them, by start: speakers by its own names, "" where it
     # tells none apart. Empty: the diarize stage makes the turns
     turns: tuple[Turn, ...] = field(default=(), repr=False)
+    sounds: tuple[LineSound, ...] = ()  # by start time
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +196,8 @@ class Transcript:
     channels: int = 1
     separate: bool = False  # nobody is heard on another's channel; else muting reaches all
     audio: Ref[Audio] | None = None  # what the muted audio is verified against
+    sounds: tuple[LineSound, ...] = ()
+    languages: tuple[str, ...] = ()  # ISO 639-1 of each channel with words, where they differ
 
 
 # ---------------------------------------------------------------- redacted (right of redact)
@@ -201,6 +229,7 @@ class RedactedTranscript:
     diarizer: str = ""
     confidence: float = 1.0  # 0..1, mean word confidence of the call
     warnings: tuple[Warning, ...] = ()
+    sounds: tuple[LineSound, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -422,9 +451,10 @@ class Receipt:
 
 __all__ = [
     "Audio", "CallOutcome", "CaseNote", "Claim", "Commitment", "Draft", "Escalation",
-    "Escalations", "Evidence", "Finding", "Heard", "ImportedTranscript", "Mood", "NoArticle",
-    "OtherRequest", "Receipt", "Received", "Recording", "RedactedAudio", "RedactedTranscript",
-    "RedactedTurn", "Redaction", "Ref", "RequestType", "Review", "Route", "RouteChange", "Samples",
-    "Section", "Segment", "SegmentSpeech", "Severity", "SpeakerSpan", "Speech", "Status",
-    "Suggestion", "Transcript", "Turn", "Verification", "Warning", "Window", "Word",
+    "Escalations", "Evidence", "Finding", "Heard", "ImportedTranscript", "LineSound", "Mood",
+    "NoArticle", "OtherRequest", "Receipt", "Received", "Recording", "RedactedAudio",
+    "RedactedTranscript", "RedactedTurn", "Redaction", "Ref", "RequestType", "Review", "Route",
+    "RouteChange", "Samples", "Section", "Segment", "SegmentSpeech", "Severity", "SpeakerSpan",
+    "Speech", "Status", "Suggestion", "Transcript", "Turn", "Verification", "Warning", "Window",
+    "Word", "music_seconds",
 ]  # fmt: skip

@@ -7,6 +7,7 @@ and a changed model or policy is a new revision instead of a silent overwrite.
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -30,7 +31,7 @@ from voice_pipeline.knowledge.shelf import open_knowledge
 from voice_pipeline.note import note_json
 from voice_pipeline.pipeline import Outcome, Stages
 from voice_pipeline.policy.load import load_pack
-from voice_pipeline.policy.pack import Pack
+from voice_pipeline.policy.pack import Pack, Words
 from voice_pipeline.ports import Analyst, Connector, Diarizer, Embedder, Stage, Transcriber
 from voice_pipeline.redactors import build_redactor, planned_redactor
 from voice_pipeline.results import CallResult
@@ -151,6 +152,7 @@ class Kit:
         from voice_pipeline.stages.redact import redact
         from voice_pipeline.stages.release import release as let_go
         from voice_pipeline.stages.replace import replace
+        from voice_pipeline.stages.respell import respell
         from voice_pipeline.stages.review import review
         from voice_pipeline.stages.second_listen import SecondListener
         from voice_pipeline.stages.transcribe import transcribe
@@ -180,6 +182,12 @@ class Kit:
         judges = f"{release} {plan['policy']['sha256']}"
         knowledge = self._knowledge(plan, pack)
 
+        words = pack.vocabulary
+        spells = hashlib.sha256(words.model_dump_json().encode()).hexdigest()[:12]
+
+        def words_of(recording: Recording) -> Words:
+            return words.of(recording.metadata.get("queue", ""))
+
         def hear(recording: Recording) -> Any:
             if recording.transcript is not None:
                 return adopt(recording, shelf=shelf)
@@ -190,17 +198,24 @@ class Kit:
                 progress=lambda share: self.store.note_progress(
                     recording.id, "transcribe", min(share, 0.999)
                 ),
+                hints=words_of(recording).hotwords,
             )
 
         return Stages(
             ingest=Stage("ingest", lambda received: ingest(received, shelf=shelf), release),
-            transcribe=Stage("transcribe", hear, f"{release} {hears['made_by']}", lane="gpu"),
+            transcribe=Stage(
+                "transcribe", hear, f"{release} {hears['made_by']} {spells}", lane="gpu"
+            ),
             diarize=Stage(
                 "diarize",
-                lambda recording, heard: (adopt_turns if heard.turns else diarize)(
-                    recording, heard, diarizer=diarizer_for(recording), shelf=shelf
+                lambda recording, heard: respell(
+                    (adopt_turns if heard.turns else diarize)(
+                        recording, heard, diarizer=diarizer_for(recording), shelf=shelf
+                    ),
+                    words_of(recording),
+                    mask=words.profanity == "mask",
                 ),
-                f"{release} {tells['use']} {tells['options']}",
+                f"{release} {tells['use']} {tells['options']} {spells}",
             ),
             redact=Stage(
                 "redact",

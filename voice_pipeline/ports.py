@@ -52,6 +52,7 @@ class TranscriberTraits:
     # (mean word confidence, share of right words), rising: measured for this engine and model.
     # Empty: not measured; confidence is then taken as that share
     calibration: tuple[tuple[float, float], ...] = ()
+    takes_hints: bool = False  # listens for `Segment.hints`; else words are mended afterwards
 
 
 class Transcriber(Protocol):

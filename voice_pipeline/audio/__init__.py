@@ -7,7 +7,7 @@ Nothing here reads a file's name, tags or chunks beside the audio.
 from voice_pipeline.audio.convert import Resampler
 from voice_pipeline.audio.decode import Decoder, Probe, blocks, probe, resampled
 from voice_pipeline.audio.layout import is_mono, listened, separate
-from voice_pipeline.audio.listen import activity, listen
+from voice_pipeline.audio.listen import Survey, activity, listen, survey
 from voice_pipeline.audio.measure import Measurement, Sound
 from voice_pipeline.audio.write import FlacWriter
 
@@ -18,6 +18,7 @@ __all__ = [
     "Probe",
     "Resampler",
     "Sound",
+    "Survey",
     "activity",
     "blocks",
     "is_mono",
@@ -26,4 +27,5 @@ __all__ = [
     "probe",
     "resampled",
     "separate",
+    "survey",
 ]

@@ -48,14 +48,15 @@ class Resampler:
         self._source = source
         self._layout = LAYOUTS[channels]
         self._channels = channels
-        self._resampler = av.AudioResampler(format="fltp", layout=self._layout, rate=target)
+        # packed: PyAV cannot fill eight planes
+        self._resampler = av.AudioResampler(format="flt", layout=self._layout, rate=target)
 
     def add(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return what is ready after one more block; both (channels, n), range -1..1."""
         import av
 
         frame = av.AudioFrame.from_ndarray(
-            np.ascontiguousarray(block), format="fltp", layout=self._layout
+            np.ascontiguousarray(block.T).reshape(1, -1), format="flt", layout=self._layout
         )
         frame.sample_rate = self._source
         return self._join(self._resampler.resample(frame))
@@ -71,7 +72,9 @@ class Resampler:
         return float_to_s16(self.end())
 
     def _join(self, frames: list[Any]) -> NDArray[np.float32]:
-        parts: list[NDArray[np.float32]] = [frame.to_ndarray() for frame in frames]
+        parts: list[NDArray[np.float32]] = [
+            frame.to_ndarray().reshape(-1, self._channels).T for frame in frames
+        ]
         if not parts:
             return np.zeros((self._channels, 0), dtype=np.float32)
         return np.concatenate(parts, axis=1)

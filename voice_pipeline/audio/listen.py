@@ -1,8 +1,8 @@
 """A recording to stretches of speech, ready for a transcriber.
 
-Decides what is heard at all: activity per channel, other sides' bleed left out, long speech cut at
-its quietest point. Two passes over the bytes: levels first, then samples; memory holds 10 ms
-levels and at most the stretches being cut, whatever the length.
+Decides what is heard at all: activity per channel, other sides' bleed, music and tones left out,
+long speech cut at its quietest point. Two passes over the bytes: levels first, then samples; memory
+holds 10 ms levels and at most the stretches being cut, whatever the length.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from voice_pipeline.audio.activity import (
 from voice_pipeline.audio.convert import Resampler
 from voice_pipeline.audio.decode import Decoder
 from voice_pipeline.audio.layout import listened
-from voice_pipeline.domain import Recording, Segment
+from voice_pipeline.audio.sounds import SoundMeter, held, voices, without
+from voice_pipeline.domain import LineSound, Recording, Segment
 
 RATE = 16000  # Hz, what transcribers take
 LONGEST = 28.0  # seconds: recognizers look at 30 s at most
@@ -42,65 +43,110 @@ CONTEXT = 0.02  # seconds of sound beside a stretch while its rate is changed
 
 
 @dataclass(frozen=True, slots=True)
+class Survey:
+    """Where what sounds on a recording, channel by channel; from one pass over it."""
+
+    rate: int  # Hz
+    levels: Levels
+    active: tuple[Spans, ...]  # seconds: all that stands out of the noise, other sides left out
+    speech: tuple[Spans, ...]  # ... but for music and tones
+    sounds: tuple[LineSound, ...]  # by start time; music too steady to stand out is in here alone
+    voices: tuple[Spans, ...]  # seconds that hold a voice, to a quarter of one
+
+
+@dataclass(frozen=True, slots=True)
 class _Stretch:
     channel: int
     start: int  # samples at the recording's rate
     end: int
 
 
-def listen(file: BinaryIO, recording: Recording) -> Iterator[Segment]:
-    """Yield the speech of every channel that is listened to, by start time.
+def survey(file: BinaryIO, recording: Recording) -> Survey:
+    """Find out where somebody speaks on a recording, and what else sounds.
 
     Args:
         file: the recording's bytes, seekable.
         recording: what ingest found out about them.
 
+    Raises:
+        BadInput: as `blocks`.
+    """
+    decoder = Decoder(file)
+    meter = LevelMeter(decoder.rate, decoder.channels)
+    ear = SoundMeter(decoder.rate, decoder.channels)
+    for block in decoder:
+        meter.add(block)
+        ear.add(block)
+    levels, units = meter.end(), ear.end()
+    active = _active(levels, decoder.rate, recording)
+    heard = listened(recording)
+    found = {channel: held(units, channel, recording.duration) for channel in heard}
+    return Survey(
+        rate=decoder.rate,
+        levels=levels,
+        active=active,
+        speech=tuple(without(own, found.get(channel, ())) for channel, own in enumerate(active)),
+        sounds=tuple(
+            sorted(
+                (
+                    LineSound(sound.kind, channel, round(sound.start, 2), round(sound.end, 2))
+                    for channel, sounds in found.items()
+                    for sound in sounds
+                ),
+                key=lambda sound: (sound.start, sound.channel),
+            )
+        ),
+        voices=tuple(voices(units, channel) for channel in range(decoder.channels)),
+    )
+
+
+def listen(file: BinaryIO, recording: Recording, found: Survey | None = None) -> Iterator[Segment]:
+    """Yield the speech of every channel that is listened to, by start time.
+
+    Args:
+        file: the recording's bytes, seekable.
+        recording: what ingest found out about them.
+        found: its survey; made where it is not given.
+
     Yields:
-        Stretches of at most 30 s with 0.2 s of margin, 16 kHz mono.
+        Stretches of at most 30 s with 0.2 s of margin, 16 kHz mono; no music, no tones.
 
     Raises:
         BadInput: as `blocks`.
     """
-    rate, levels = measure_levels(file)
-    length = frame_length(rate)
+    found = found or survey(file, recording)
+    rate = found.rate
+    frame = frame_length(rate) / rate
     stretches = sorted(
         (
             _Stretch(channel, round(start * rate), round(end * rate))
-            for channel, active in enumerate(_speech(levels, rate, recording))
-            for start, end in cut(active, levels[channel], length / rate)
+            for channel, speech in enumerate(found.speech)
+            for start, end in cut(speech, found.levels[channel], frame)
         ),
         key=lambda stretch: (stretch.start, stretch.channel),
     )
     for stretch, samples in _cut_out(file, stretches):
+        start, end = stretch.start / rate, stretch.end / rate
         yield Segment(
             call=recording.id,
             channel=stretch.channel,
-            offset=stretch.start / rate,
+            offset=start,
             samples=samples,
             band="telephone" if recording.bandwidth <= TELEPHONE else "wide",
+            voiced=tuple((a, b) for a, b in found.voices[stretch.channel] if a < end and b > start),
         )
 
 
 def activity(file: BinaryIO, recording: Recording) -> tuple[Spans, ...]:
-    """Return where somebody speaks, channel by channel: what `listen` yields, before cutting.
+    """Return where something stands out of the noise, channel by channel, music and tones too.
 
     Raises:
         BadInput: as `blocks`.
     """
-    rate, levels = measure_levels(file)
-    return _speech(levels, rate, recording)
+    return survey(file, recording).active
 
 
-def measure_levels(file: BinaryIO) -> tuple[int, Levels]:
-    """Return the rate in Hz and the level of every 10 ms, channel by channel."""
-    decoder = Decoder(file)
-    meter = LevelMeter(decoder.rate, decoder.channels)
-    for block in decoder:
-        meter.add(block)
-    return decoder.rate, meter.end()
-
-
-def _speech(levels: Levels, rate: int, recording: Recording) -> tuple[Spans, ...]:
+def _active(levels: Levels, rate: int, recording: Recording) -> tuple[Spans, ...]:
     heard = listened(recording)
     active = mark(levels)
     if len(heard) > 1:

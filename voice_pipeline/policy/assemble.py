@@ -25,6 +25,7 @@ from voice_pipeline.policy.pack import (
     Signal,
     Taxonomy,
     Thresholds,
+    Vocabulary,
 )
 from voice_pipeline.policy.source import Fault, Place, Refused, Source, read, validated
 
@@ -38,9 +39,14 @@ _SINGLE: dict[str, type[BaseModel]] = {
     "retention.yaml": Retention,
     "note.yaml": NoteForm,
     "drafts.yaml": Drafts,
+    "vocabulary.yaml": Vocabulary,
 }
-# A pack may leave these out: it then has the shipped form of a note, and no drafts.
-_OPTIONAL: dict[str, BaseModel | None] = {"note.yaml": NoteForm(), "drafts.yaml": None}
+# A pack may leave these out: it then has the shipped form of a note, no drafts, no own words.
+_OPTIONAL: dict[str, BaseModel | None] = {
+    "note.yaml": NoteForm(),
+    "drafts.yaml": None,
+    "vocabulary.yaml": Vocabulary(),
+}
 _FOLDERS: dict[str, type[BaseModel]] = {"signals": Signal, "rules": Rule}
 
 
@@ -110,6 +116,7 @@ def assemble(folder: Path) -> tuple[Pack, Origins]:
         rules=tuple(parts["rules"]),
         note=parts["note.yaml"],
         drafts=parts["drafts.yaml"],
+        vocabulary=parts["vocabulary.yaml"],
     )
     return pack, origins
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from voice_pipeline.domain import CaseNote, Evidence, RedactedTranscript
+from voice_pipeline.domain import CaseNote, Evidence, RedactedTranscript, music_seconds
 from voice_pipeline.policy.pack import Pack, Signal
 from voice_pipeline.spoken.conversation import Conversation
 from voice_pipeline.spoken.dates import MONTHS, dues
@@ -40,6 +40,7 @@ COMPUTED: Mapping[str, tuple[Type, str]] = {
     "agent_commitments": ("number", "promises of the agent in the note"),
     "unverified_claims": ("number", "claims of the note that failed verification"),
     "missing_information": ("number", "things the request type needs and nobody said"),
+    "hold_seconds": ("number", "seconds of hold music on the call"),
     "redacted_labels": ("list", "labels of the placeholders in the transcript"),
     "language": ("text", "ISO 639-1"),
 }
@@ -203,6 +204,7 @@ def _of_note(note: CaseNote) -> Iterator[Fact]:
 def _of_transcript(transcript: RedactedTranscript, call: Conversation) -> Iterator[Fact]:
     yield Fact("word_confidence", round(transcript.confidence, 3))
     yield Fact("language", transcript.language)
+    yield Fact("hold_seconds", music_seconds(transcript.sounds))
     for side in ("caller", "agent"):
         turns = call.by("customer" if side == "caller" else "agent")
         yield Fact(f"{side}_words", float(sum(len(call.tokens[turn.turn]) for turn in turns)))

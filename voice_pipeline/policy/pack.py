@@ -268,7 +268,7 @@ def _slots(*wanted: str) -> AfterValidator:
 
 
 _Short = Annotated[str, Field(max_length=1000)]
-Words = Annotated[_Short, _slots()]
+Plain = Annotated[_Short, _slots()]
 QuoteLine = Annotated[_Short, _slots("quote")]
 ArticleLine = Annotated[_Short, _slots("title", "passage")]
 
@@ -303,17 +303,43 @@ class Drafts(Strict):
     # under one of these flags, or for one of these types, a person writes from the start
     none_when_flags: tuple[Name, ...]
     none_for_types: tuple[Name, ...]
-    opening: Words
-    bodies: Mapping[Name, Words]  # by request type; `default` for the rest
+    opening: Plain
+    bodies: Mapping[Name, Plain]  # by request type; `default` for the rest
     reason: QuoteLine
     done: QuoteLine
     we_promised: QuoteLine
     you_promised: QuoteLine
     article: ArticleLine
-    closing: Words
+    closing: Plain
     promises: tuple[PhraseText, ...] = PROMISES
     banned: tuple[PhraseText, ...] = ()  # never in a letter
     tone: tuple[PhraseText, ...] = ()  # does not sound like us
+
+
+class Words(Strict):
+    """Words that callers and agents say and a recognizer does not know."""
+
+    # names of products, places and agents, as they are to be written
+    hotwords: tuple[Sentence, ...] = ()
+    # what is heard -> how it is to be written
+    spellings: Mapping[str, Sentence] = {}
+
+
+class Vocabulary(Strict):
+    """vocabulary.yaml: what to expect on a call. A pack without one has these defaults."""
+
+    # keep: what was said stands there, since abuse is evidence. mask: it is written [PROFANITY]
+    profanity: Literal["keep", "mask"] = "keep"
+    every_queue: Words = Words()
+    queues: Mapping[Name, Words] = {}  # more for the calls of one queue (metadata `queue`)
+
+    def of(self, queue: str) -> Words:
+        """Return the words of one queue's calls, those of every queue among them."""
+        own = self.queues.get(queue.strip().lower(), Words())
+        return Words(
+            hotwords=tuple(dict.fromkeys((*self.every_queue.hotwords, *own.hotwords))),
+            spellings={**self.every_queue.spellings, **own.spellings},
+        )
 
 
 class Pack(Strict):
@@ -330,6 +356,7 @@ class Pack(Strict):
     rules: tuple[Rule, ...]
     note: NoteForm = NoteForm()
     drafts: Drafts | None = None  # None: this organisation wants no drafts
+    vocabulary: Vocabulary = Vocabulary()
 
     def __hash__(self) -> int:
         return hash(self.sha256)

@@ -100,6 +100,8 @@ def transcript_of(
         channels=recording.channels,
         separate=separate(recording) and not any(w.code == CHANNEL_ASSUMED for w in heard.warnings),
         audio=recording.audio,
+        sounds=heard.sounds,
+        languages=_languages(heard),
     )
 
 
@@ -238,6 +240,12 @@ def _by_channel(recording: Recording, heard: Heard, fact: str) -> tuple[float, .
     """Return a share per channel; 1 for a channel that nobody had to listen to."""
     known: dict[int, float] = {speech.channel: getattr(speech, fact) for speech in heard.speech}
     return tuple(known.get(channel, 1.0) for channel in range(recording.channels))
+
+
+def _languages(heard: Heard) -> tuple[str, ...]:
+    """Return the languages of the channels with words; empty where there is one alone."""
+    found = sorted({speech.language for speech in heard.speech if speech.words})
+    return tuple(found) if len(found) > 1 else ()
 
 
 def _language(recording: Recording, heard: Heard) -> str:

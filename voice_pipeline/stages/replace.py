@@ -49,6 +49,7 @@ def replace(
         diarizer=transcript.diarizer,
         confidence=call_confidence(transcript),
         warnings=transcript.warnings + warnings_of(redaction),
+        sounds=transcript.sounds,
     )
 
 

@@ -131,7 +131,7 @@ def _understood(
     if not any(turn.words for turn in transcript.turns) and not any(spoken):
         return "no speech", ()
     reasons = []
-    if language_of(transcript) not in languages:
+    if not {language_of(transcript), *transcript.languages} <= languages:
         reasons.append(
             Warning("language_unsupported", "there are no redaction rules for this language")
         )

@@ -7,7 +7,6 @@ other languages, and masks profanity that was more likely guessed than said.
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -22,6 +21,7 @@ from voice_pipeline import catalogue
 from voice_pipeline.domain import Samples, Segment, SegmentSpeech, Word
 from voice_pipeline.errors import Misconfigured, Retryable
 from voice_pipeline.ports import Progress, TranscriberTraits
+from voice_pipeline.spoken.profanity import is_profane
 
 MODEL = "pocketsphinx-en-us"
 ADAPTATION = "en-us-telephone"
@@ -35,12 +35,6 @@ UNCLEAR = "[unclear]"  # stands for a masked word: its time is kept, so it can s
 # web text and guesses such words in noise.
 SAID_POSTERIOR = 0.99
 SAID_SEGMENT = 0.85  # mean posterior of the segment's words
-_PROFANE = re.compile(
-    r"(mother)?fuck\w*|(bull|dip|horse)?shit\w*|cunts?|cock(s|sucker)?|dick(s|head)?|tits|twats?"
-    r"|ass(hole)?s?|arse(hole)?s?|bitch\w*|son-of-a-bitch|bastards?|whores?|whorehouse|sluts?"
-    r"|slutty|puss(y|ies)|wank(er|ers)?|piss(ed|es|ing)?|nigg(er|ers|a|as)?|fag(s|got|gots)?|spic"
-    r"|(god)?damn(ed)?"
-)
 
 # Mean posterior, weighted by duration, against the share of right words (1 - WER): isotonic
 # regression, drawn as lines, over 122 channels (50 minutes of speech): eight synthetic voices (wide
@@ -198,7 +192,7 @@ def mask_unlikely(words: tuple[Word, ...]) -> tuple[Word, ...]:
     mean = sum(word.confidence or 0.0 for word in words) / len(words)
     return tuple(
         Word(UNCLEAR, word.start, word.end, 0.0)
-        if _PROFANE.fullmatch(word.text)
+        if is_profane(word.text)
         and ((word.confidence or 0.0) < SAID_POSTERIOR or mean < SAID_SEGMENT)
         else word
         for word in words
