@@ -105,8 +105,7 @@ class ModelServer:
         self._busy = 0
         self._lock = threading.Lock()
         self._closing = threading.Event()
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._http.daemon_threads = True
+        self._http = _Server(("127.0.0.1", 0), _handler(self))
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
 
     @property
@@ -150,6 +149,14 @@ class ModelServer:
     def ended(self) -> None:
         with self._lock:
             self._busy -= 1
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing where a client hangs up: that is what some behaviours are for."""
 
 
 def _handler(server: ModelServer) -> type[BaseHTTPRequestHandler]:

@@ -316,6 +316,15 @@ class Drafts(Strict):
     tone: tuple[PhraseText, ...] = ()  # does not sound like us
 
 
+class Prompt(Strict):
+    """prompts/*.md: what a language model is told; never anything that was said on a call."""
+
+    id: Name
+    version: int = Field(ge=1)
+    text: Annotated[str, Field(min_length=1)]  # $slots are filled in code
+    sha256: str  # of the file
+
+
 class Pack(Strict):
     """A whole policy pack, checked. `sha256` is over all its files."""
 
@@ -330,6 +339,7 @@ class Pack(Strict):
     rules: tuple[Rule, ...]
     note: NoteForm = NoteForm()
     drafts: Drafts | None = None  # None: this organisation wants no drafts
+    prompts: tuple[Prompt, ...] = ()
 
     def __hash__(self) -> int:
         return hash(self.sha256)
@@ -350,3 +360,6 @@ class Pack(Strict):
 
     def kind(self, label: str) -> RequestKind | None:
         return next((kind for kind in self.taxonomy.request_types if kind.label == label), None)
+
+    def prompt(self, name: str) -> Prompt | None:
+        return next((prompt for prompt in self.prompts if prompt.id == name), None)
