@@ -9,6 +9,6 @@ It decides nothing about a call; it shows how a part behaves when the other end 
 """
 
 from voice_pipeline.doubles.model_server import BEHAVIOURS, ModelServer, Request
-from voice_pipeline.doubles.writers import extractive, obedient
+from voice_pipeline.doubles.writers import extractive, obedient, sly
 
-__all__ = ["BEHAVIOURS", "ModelServer", "Request", "extractive", "obedient"]
+__all__ = ["BEHAVIOURS", "ModelServer", "Request", "extractive", "obedient", "sly"]

@@ -139,6 +139,28 @@ def obedient(turns: Turns) -> dict[str, Any]:
     return note
 
 
+def sly(which: int) -> Writer:
+    """Return a writer that tells the truth and, in every field, one of the obedient writer's lies.
+
+    Args:
+        which: which lie; any number, another one picks another lie.
+    """
+
+    def write(turns: Turns) -> dict[str, Any]:
+        true, false = extractive(turns), obedient(turns)
+        for key in ("summary", "facts", "actions", "commitments"):
+            lies = false[key]
+            picked = [lies[(which * 7 + 3) % len(lies)]] if lies else []
+            true[key] = [*true[key], *picked] if which % 2 else [*picked, *true[key]]
+        # enough truth that the lies are judged one by one
+        true["facts"] = [*true["facts"], *(_item(turn) for turn in turns)]
+        for key in ("request_type", "outcome", "sentiment_end", "unknowns"):
+            true[key] = false[key]
+        return true
+
+    return write
+
+
 def _item(turn: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "text": str(turn["text"]),
