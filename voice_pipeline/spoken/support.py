@@ -92,7 +92,7 @@ def promises(said: Sequence[Token]) -> bool:
     return any(
         text in _PROMISE
         and not NEGATIONS & {*texts[max(0, at - _BEFORE) : at]}
-        and not (text == "can" and texts[at + 1 : at + 2] == ["not"])
+        and (text != "can" or _offers(texts, at))
         and "if" not in texts[max(0, at - _CONDITION) : at]
         for at, text in enumerate(texts)
     )
@@ -107,3 +107,9 @@ def grammar_share(texts: Iterable[str]) -> float | None:
     if len(words) < _ENOUGH:
         return None
     return sum(word in _GRAMMAR for word in words) / len(words)
+
+
+def _offers(texts: Sequence[str], at: int) -> bool:
+    """Tell `i can send you a form` from `can i help` and `i can not`."""
+    by_me = any(text in ("i", "we") for text in texts[max(0, at - _BEFORE) : at])
+    return by_me and texts[at + 1 : at + 2] != ["not"]
