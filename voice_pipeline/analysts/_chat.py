@@ -320,8 +320,14 @@ def _answer(raw: bytes, sent: int, latency: float, attempts: int) -> Answer:
     if not isinstance(content, str) or not content.strip():
         raise Unfit(["the answer is empty"])
     prompt, completion, reported = _tokens(whole.get("usage"), sent, len(content.encode()))
-    model = _MODEL_NAME.sub("", str(whole.get("model") or "")).replace("://", "")[:100]
+    model = _model_name(str(whole.get("model") or ""))
     return Answer(content, model, prompt, completion, reported, latency, attempts)
+
+
+def _model_name(text: str) -> str:
+    """Return a model's name without markup, or the place of its file on somebody's disk."""
+    name = _MODEL_NAME.sub("", text).replace("://", "")
+    return (name.rpartition("/")[2] if name.startswith("/") else name)[:100]
 
 
 def _tokens(usage: Any, sent: int, got: int) -> tuple[int, int, bool]:
