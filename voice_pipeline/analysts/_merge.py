@@ -13,6 +13,7 @@ from datetime import date
 from typing import TypeVar
 
 from voice_pipeline.analysts._reply import Cited, Ending, Feeling, Item, Promised, Reply
+from voice_pipeline.analysts._room import Room
 from voice_pipeline.claims import fault
 from voice_pipeline.domain import (
     CallOutcome,
@@ -31,7 +32,7 @@ from voice_pipeline.spoken.dates import dues
 from voice_pipeline.spoken.support import asks, denies, modes, unsaid
 from voice_pipeline.spoken.words import Token, comparable, tokens
 
-SUMMARY, FACTS, ACTIONS, COMMITMENTS, QUESTIONS, CONCERNS = 3, 12, 8, 8, 4, 6  # at most
+QUESTIONS, CONCERNS = 4, 6  # at most
 CITES = 3  # quotes of one statement
 UNVERIFIED = 12  # failed statements that are shown
 TRUSTED = 0.5  # share of a reply's statements that must hold, or none of it is used
@@ -68,9 +69,10 @@ class Merger:
         today: date | None,
         categories: frozenset[str],
         labels: frozenset[str],
+        room: Room,
     ) -> None:
         self._call, self._hostile, self._today = call, hostile, today
-        self._categories, self._labels = categories, labels
+        self._categories, self._labels, self._room = categories, labels, room
         self._turns: dict[int, RedactedTurn] = {turn.turn: turn for turn in call.turns}
         self.tally = Tally()
 
@@ -88,10 +90,10 @@ class Merger:
             base,
             request_type=self._agreed(base.request_type, replies[0].request_type),
             reason=reasons[0] if reasons else base.reason,
-            summary=tuple(summary[:SUMMARY]) or base.summary,
-            facts=self._joined(typed, facts or base.facts, FACTS),
-            actions=self._joined(base.actions, actions, ACTIONS),
-            commitments=self._joined(base.commitments, promised, COMMITMENTS),
+            summary=tuple(summary[: self._room.summary]) or base.summary,
+            facts=self._joined(typed, facts or base.facts, self._room.facts),
+            actions=self._joined(base.actions, actions, self._room.actions),
+            commitments=self._joined(base.commitments, promised, self._room.commitments),
             outcome=self._ending(base.outcome, replies),
             open_questions=self._joined(base.open_questions, questions, QUESTIONS),
             cancellation_reason=base.cancellation_reason or next(iter(leaving), None),

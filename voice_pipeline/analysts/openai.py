@@ -23,6 +23,7 @@ from voice_pipeline.analysts._merge import TRUSTED, Merger
 from voice_pipeline.analysts._pacing import Refused
 from voice_pipeline.analysts._reading import Reader
 from voice_pipeline.analysts._reply import SCHEMA_VERSION, Reply, Unfit, read, schema
+from voice_pipeline.analysts._room import ROOM
 from voice_pipeline.analysts._windows import fingerprint, message, windows
 from voice_pipeline.claims import verify
 from voice_pipeline.domain import CallOutcome, CaseNote, RedactedTranscript
@@ -239,7 +240,14 @@ class OpenAIAnalyst:
         call = Conversation(transcript)
         today = call_day(metadata.get("started_at"))
         hostile = Reader(call, self._pack, today).hostile()
-        merger = Merger(call, hostile, today, frozenset(self._categories), frozenset(self._labels))
+        merger = Merger(
+            call,
+            hostile,
+            today,
+            frozenset(self._categories),
+            frozenset(self._labels),
+            ROOM[self._pack.note.length],
+        )
         note = merger.note(base, replies)
         tally = merger.tally
         if not tally.given:
