@@ -130,8 +130,7 @@ def _promise_fault(claim: Commitment) -> str | None:
     if claim.due_text and not any(_within(_plain(claim.due_text), quote) for quote in quotes):
         return "due"
     if not any(
-        promises(_tokens(evidence.quote)) and not asks(evidence.quote)
-        for evidence in claim.evidence
+        promises(evidence.quote) and not asks(evidence.quote) for evidence in claim.evidence
     ):
         return "no_promise"
     return None

@@ -23,7 +23,11 @@ def commitments(reader: Reader, but: frozenset[int]) -> tuple[Commitment, ...]:
     ):
         for match in reader.said(phrases, "agent" if who == "agent" else "customer", but):
             quote, inside = reader.call.sentence(match.first, match.last)
-            if asks(quote.quote) or not promises(inside) or not _is_promise(reader, match, inside):
+            if (
+                asks(quote.quote)
+                or not promises(quote.quote)
+                or not _is_promise(reader, match, inside)
+            ):
                 continue
             due = _due(reader, match, inside)
             words = [word.text for word in reader.call.turn(quote.turn).words]

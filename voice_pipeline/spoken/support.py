@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from voice_pipeline.spoken.numbers import is_numeric, is_unit
-from voice_pipeline.spoken.words import Token, tokens, vocabulary
+from voice_pipeline.spoken.words import tokens, vocabulary
 
 NEGATIONS = vocabulary("not no never nobody none nothing neither nor without unable")
 # Words of grammar, and those by which a note reports: they state nothing by themselves. No verb
@@ -36,6 +36,7 @@ _MODES = {
     "would": "would",
 }
 _ENDING = re.compile(r"(?:ings?|ied|ies|ed|es|s|ly|e|d|y)$")
+_SENTENCE_END = re.compile(r"(?<=[.?!])\s+")
 _SHORTEST_STEM = 3
 _RUN_UP = vocabulary("and so okay ok right now well um uh then alright but oh thanks yes")
 _ASKING = vocabulary(
@@ -86,9 +87,15 @@ def asks(text: str) -> bool:
     return text.rstrip().endswith("?") or (opening in _ASKING and not text.endswith("."))
 
 
-def promises(said: Sequence[Token]) -> bool:
+def promises(text: str) -> bool:
     """Tell whether somebody binds himself in these words: unconditionally, and not `can not`."""
-    texts = [token.text for token in said]
+    return any(
+        _binds([token.text for token in tokens(sentence.split())])
+        for sentence in _SENTENCE_END.split(text)
+    )
+
+
+def _binds(texts: Sequence[str]) -> bool:
     return any(
         text in _PROMISE
         and not NEGATIONS & {*texts[max(0, at - _BEFORE) : at]}
