@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from calls import transcript
 from hypothesis import given
 from hypothesis import strategies as st
 
 from voice_pipeline.analysts.offline import OfflineAnalyst
-from voice_pipeline.domain import Warning
+from voice_pipeline.domain import Claim, Evidence, Unverified, Warning
 from voice_pipeline.note import note_page
 from voice_pipeline.note.page import clock, escaped
 from voice_pipeline.policy.load import load_pack
@@ -129,5 +130,30 @@ def test_a_call_in_another_language_says_so() -> None:
          "customer: hola quiero darme de baja del contrato porque me han cobrado dos veces",
          "agent: lo siento mucho voy a mirar la factura y le llamo mañana"]
     )  # fmt: skip
-    assert "a language that this analyst does not read" in text
+    assert "in a language that is not read here" in text
     assert "Next step" not in text
+
+
+def test_letters_without_a_shape_are_left_out() -> None:
+    """Nobody can hide words or turn their direction round."""
+    assert escaped("re\u200bfund \u202edlog") == "refund dlog"
+
+
+def test_unverified_claims_say_what_is_wrong_with_them() -> None:
+    """A reader knows at a glance whether the number or the speaker is wrong."""
+    said = transcript(["agent: i paid forty dollars", "customer: thank you that is very kind"])
+    pack = load_pack()
+    note = note_for(said, {}, OfflineAnalyst(pack), pack)
+    failed = Unverified("Paid <b>50</b> dollars", (Evidence(0, "i paid forty dollars"),), "number")
+    text = note_page(replace(note, unverified=(failed,)), said, None, ())
+    assert r"- *a number was not said there:* Paid \<b\>50\</b\> dollars" in text
+
+
+def test_a_statement_in_other_words_stands_before_its_quote() -> None:
+    """The reader sees both and can compare."""
+    said = transcript(["agent: hello", "customer: my parcel has not arrived at my house yet"])
+    pack = load_pack()
+    note = note_for(said, {}, OfflineAnalyst(pack), pack)
+    claim = Claim("Customer: The parcel has not arrived", (Evidence(1, said.turns[1].text),))
+    text = note_page(replace(note, summary=(claim,)), said, None, ())
+    assert "- Customer: The parcel has not arrived: customer: “my parcel" in text

@@ -275,6 +275,15 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Unverified:
+    """A claim that failed a check: shown to people, and used by nothing."""
+
+    text: str
+    evidence: tuple[Evidence, ...]
+    why: str = ""  # code of the check that failed; docs/codes.md lists them
+
+
+@dataclass(frozen=True, slots=True)
 class Commitment:
     """Somebody promised something."""
 
@@ -317,6 +326,14 @@ class Section:
     id: str
     title: str
     claims: tuple[Claim, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Concern:
+    """A flag that a language model suggests. It can add one where no rule fired, and clear none."""
+
+    category: str
+    evidence: tuple[Evidence, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -419,7 +436,7 @@ class CaseNote:
     commitments: tuple[Commitment, ...]
     outcome: CallOutcome
     missing_information: tuple[str, ...]
-    unverified: tuple[Claim, ...]
+    unverified: tuple[Unverified, ...]
     measures: Mapping[str, float]
     provenance: Mapping[str, Any]
     also: tuple[OtherRequest, ...] = ()
@@ -428,6 +445,7 @@ class CaseNote:
     mood_start: Mood | None = None  # None: switched off by policy, or nothing to tell it from
     mood_end: Mood | None = None
     sections: tuple[Section, ...] = ()
+    concerns: tuple[Concern, ...] = ()  # flags that a language model suggests
     route: Route | None = None  # the review stage sets these three
     escalations: tuple[Escalation, ...] = ()
     review: Review | None = None
@@ -450,11 +468,11 @@ class Receipt:
 
 
 __all__ = [
-    "Audio", "CallOutcome", "CaseNote", "Claim", "Commitment", "Draft", "Escalation",
+    "Audio", "CallOutcome", "CaseNote", "Claim", "Commitment", "Concern", "Draft", "Escalation",
     "Escalations", "Evidence", "Finding", "Heard", "ImportedTranscript", "LineSound", "Mood",
     "NoArticle", "OtherRequest", "Receipt", "Received", "Recording", "RedactedAudio",
     "RedactedTranscript", "RedactedTurn", "Redaction", "Ref", "RequestType", "Review", "Route",
     "RouteChange", "Samples", "Section", "Segment", "SegmentSpeech", "Severity", "SpeakerSpan",
-    "Speech", "Status", "Suggestion", "Transcript", "Turn", "Verification", "Warning", "Window",
-    "Word", "music_seconds",
+    "Speech", "Status", "Suggestion", "Transcript", "Turn", "Unverified", "Verification",
+    "Warning", "Window", "Word", "music_seconds",
 ]  # fmt: skip

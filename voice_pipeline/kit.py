@@ -417,8 +417,14 @@ def build_diarizer(settings: Settings, part: Part) -> Diarizer:
 
 
 def build_analyst(part: Part, pack: Pack, embedder: Embedder | None = None) -> Analyst:
+    offer: dict[str, Any] = {"pack": pack, "embedder": embedder}
+
+    def offline() -> Analyst:
+        below: Analyst = adapters.load("analysts", "offline").build(offer=offer)
+        return below
+
     built: Analyst = adapters.load("analysts", part.use).build(
-        part.options, offer={"pack": pack, "embedder": embedder}
+        part.options, offer=offer | {"secret": secret, "offline": offline}
     )
     return built
 

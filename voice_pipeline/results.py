@@ -28,7 +28,7 @@ from voice_pipeline.domain import (
     Warning,
 )
 from voice_pipeline.errors import Misconfigured
-from voice_pipeline.note import note_json, note_page
+from voice_pipeline.note import note_json, note_page, note_warnings
 from voice_pipeline.ports import Shelf
 
 # Files of CONTRACTS that a later release will write.
@@ -60,6 +60,8 @@ class CallResult:
             found += self.transcript.warnings
         found += self.verification.reasons
         found += [Warning(code) for code in self.redaction.warnings]
+        if self.note is not None:
+            found += note_warnings(self.note)
         return tuple({(w.code, w.detail): w for w in found}.values())
 
 

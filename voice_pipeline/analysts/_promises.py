@@ -8,6 +8,7 @@ from voice_pipeline.analysts._reading import Reader
 from voice_pipeline.domain import Commitment
 from voice_pipeline.spoken.dates import Due, dues
 from voice_pipeline.spoken.phrases import Match
+from voice_pipeline.spoken.support import promises
 from voice_pipeline.spoken.words import Token
 
 LEAD_IN = 1  # words between a time and the promise that it leads into
@@ -22,7 +23,11 @@ def commitments(reader: Reader, but: frozenset[int]) -> tuple[Commitment, ...]:
     ):
         for match in reader.said(phrases, "agent" if who == "agent" else "customer", but):
             quote, inside = reader.call.sentence(match.first, match.last)
-            if asks(quote.quote) or not _is_promise(reader, match, inside):
+            if (
+                asks(quote.quote)
+                or not promises(quote.quote)
+                or not _is_promise(reader, match, inside)
+            ):
                 continue
             due = _due(reader, match, inside)
             words = [word.text for word in reader.call.turn(quote.turn).words]

@@ -19,6 +19,7 @@ from voice_pipeline.analysts._quotes import (
     without_repeats,
 )
 from voice_pipeline.domain import Claim, Evidence, RedactedTurn
+from voice_pipeline.policy.facts import HOSTILE
 from voice_pipeline.policy.pack import Pack, RequestKind
 from voice_pipeline.spoken.conversation import Conversation, Side
 from voice_pipeline.spoken.dates import dues
@@ -28,7 +29,6 @@ from voice_pipeline.spoken.words import Token, vocabulary
 
 TELLING_WORDS = 8  # a turn of so many words early in a call is about something
 REASON_WORDS = 4  # fewer words are no reason but a greeting or an answer
-HOSTILE = ("instruction_words", "outcome_orders")  # signals whose speech is not for the note
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +44,12 @@ class Reader:
     def hostile(self) -> frozenset[int]:
         """Return the turns that speak to the machine instead of the other side."""
         return frozenset(
-            match.first.turn
+            turn
             for signal in self.pack.signals
             if signal.id in HOSTILE
             for phrase in signal.phrases
             for match in self.call.find(parse(phrase), signal.speaker)
+            for turn in self.call.spanned(match)
         )
 
     def signalled(self, ids: Sequence[str], but: frozenset[int]) -> bool:

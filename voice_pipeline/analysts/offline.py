@@ -7,7 +7,7 @@ checks as any other analyst's. It refuses to sum up a call with too little speec
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from pydantic import BaseModel, ConfigDict, SkipValidation
 
@@ -22,6 +22,7 @@ from voice_pipeline.analysts._promises import commitments as commitments_of
 from voice_pipeline.analysts._reading import Reader
 from voice_pipeline.analysts._refusing import not_understood, too_little
 from voice_pipeline.analysts._requests import leaving_reason, open_questions, others
+from voice_pipeline.analysts._room import ROOM
 from voice_pipeline.analysts._sections import sections
 from voice_pipeline.analysts._summary import summary_of, urgency_of
 from voice_pipeline.claims import verify
@@ -40,24 +41,6 @@ from voice_pipeline.spoken.conversation import Conversation
 from voice_pipeline.spoken.dates import call_day
 
 SURE_ENOUGH = 0.5  # confidence in the request type from which its missing information is asked for
-
-
-@dataclass(frozen=True, slots=True)
-class Room:
-    """How much of each part a note of a length holds."""
-
-    summary: int  # never more than three: longer summaries go unread (vendors' forums)
-    facts: int
-    filled: int  # facts up to which statements that no phrase speaks for are quoted as well
-    actions: int
-    commitments: int
-
-
-ROOM = {
-    "short": Room(summary=2, facts=5, filled=3, actions=2, commitments=3),
-    "normal": Room(summary=3, facts=12, filled=7, actions=6, commitments=6),
-    "long": Room(summary=3, facts=40, filled=40, actions=20, commitments=20),
-}
 
 
 class Options(BaseModel):

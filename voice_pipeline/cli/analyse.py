@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from redaction.jsonl import redact_texts
+from voice_pipeline.codec import plain
 from voice_pipeline.config import Part, Settings, load_settings
 from voice_pipeline.domain import RedactedTranscript, RedactedTurn, Word
 from voice_pipeline.embedding import build_embedder
@@ -19,7 +20,7 @@ from voice_pipeline.kit import build_analyst
 from voice_pipeline.knowledge.index import Knowledge
 from voice_pipeline.knowledge.library import Library
 from voice_pipeline.knowledge.shelf import open_knowledge
-from voice_pipeline.note import note_json
+from voice_pipeline.note import note_json, note_warnings
 from voice_pipeline.policy.load import load_pack
 from voice_pipeline.policy.pack import Pack
 from voice_pipeline.redactors import build_redactor
@@ -49,12 +50,15 @@ def run(analyst: str, *, config: Path | None, data: Path | None) -> int:
             transcript, metadata = _read(record, redactor)
             judged = note_for(transcript, metadata, writer, pack)
             final = answer(transcript, judged, pack=pack, knowledge=knowledge, redactor=redactor)
-            note = note_json(final)
+            note, warnings = note_json(final), note_warnings(final)
+            for warning in warnings:
+                print(f"warning: line {number}: {warning.detail} ({warning.code})", file=sys.stderr)
             line_out = {
                 "id": record["id"],
                 "note": note,
                 "escalations": note["escalations"],
                 "route": note["route"],
+                "warnings": [plain(warning) for warning in warnings],
             }
         except BadInput as error:
             code = 3

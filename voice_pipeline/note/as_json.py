@@ -6,7 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from voice_pipeline.codec import plain
-from voice_pipeline.domain import CaseNote, Claim, Commitment, Escalation, Evidence, Mood
+from voice_pipeline.domain import (
+    CaseNote,
+    Claim,
+    Commitment,
+    Escalation,
+    Evidence,
+    Mood,
+    Unverified,
+    Warning,
+)
 from voice_pipeline.next_step import first_due
 
 
@@ -76,10 +85,16 @@ def note_json(note: CaseNote) -> dict[str, Any]:
             if note.draft
             else None
         ),
-        "unverified": [_claim(claim) for claim in note.unverified],
+        "unverified": [_claim(claim) | {"why": claim.why} for claim in note.unverified],
         "measures": dict(note.measures),
         "provenance": _plain(note.provenance),
     }
+
+
+def note_warnings(note: CaseNote) -> list[Warning]:
+    """Return what a reader should know of how the note was made: that the model gave none."""
+    fallback = note.provenance.get("fallback")
+    return [Warning(fallback["code"], fallback["detail"])] if fallback else []
 
 
 def _evidence(quote: Evidence) -> dict[str, Any]:
@@ -92,7 +107,7 @@ def _mood(mood: Mood | None) -> dict[str, Any] | None:
     return {"value": mood.value, "evidence": [_evidence(quote) for quote in mood.evidence]}
 
 
-def _claim(claim: Claim | Commitment) -> dict[str, Any]:
+def _claim(claim: Claim | Commitment | Unverified) -> dict[str, Any]:
     return {"text": claim.text, "evidence": [_evidence(quote) for quote in claim.evidence]}
 
 

@@ -17,6 +17,7 @@ from voice_pipeline.domain import (
     Evidence,
     Recording,
     RedactedTranscript,
+    Unverified,
     Warning,
 )
 from voice_pipeline.next_step import first_due
@@ -26,6 +27,10 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]#!|<>~$&@]|(?<=:)/(?=/)|(?<=www)\.)", re.IG
 MARK = "Corrected later"  # how an analyst marks what was taken back
 _GAPS = re.compile(r"\n{3,}")
 _PLAIN_LABEL = re.compile(r"^(When|Amount|Quantity|Share): ")  # what the value itself shows
+# letters without a shape: they hide words and turn the direction of others round
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0e-\x1f\x7f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]"
+)
 _OUTCOMES = {
     "resolved": "Resolved",
     "partial": "Partly resolved: something is still to be done",
@@ -43,16 +48,36 @@ _REASONS = {
     "low_confidence": "the call was understood badly",
     "unverified_claims": "statements could not be verified",
 }
+_FAULTS = {
+    "no_evidence": "cites nothing",
+    "turn": "cites a turn that is not there",
+    "quote": "was not said in the turn it cites",
+    "speaker": "the other side said it",
+    "number": "a number was not said there",
+    "date": "a date was not said there",
+    "reference": "a reference was not said there",
+    "name": "a name was not said there",
+    "negation": "says the contrary",
+    "due": "the time was not said there",
+    "no_promise": "no promise was made there",
+    "question": "it was only asked",
+    "promise": "promises more than was said",
+    "wording": "says more than was said",
+    "instruction": "somebody spoke to the machine there",
+}
 _NO_SUMMARY = {
     "no_speech": "nobody speaks on this recording",
     "insufficient_speech": "too little was said, or by one side only",
-    "language": "the call is in a language that this analyst does not read",
+    "language": "the call, or what was written about it, is in a language that is not read here",
+    "unverified": "what the analyst wrote could not be verified",
+    "server": "the analyst's server gave no usable answer",
+    "quota": "the analyst's quota is used up",
 }
 
 
 def escaped(text: str) -> str:
-    """Return spoken text so that markdown renders its letters and nothing else."""
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    """Return spoken text so that markdown renders its letters, in their order, and nothing else."""
+    return _SPECIAL.sub(r"\\\1", " ".join(_INVISIBLE.sub("", text).split()))
 
 
 def clock(seconds: float | None) -> str:
@@ -192,19 +217,27 @@ def _listed(title: str, claims: Sequence[Claim], speakers: dict[int, str]) -> It
     yield f"### {escaped(title)}"
     yield ""
     values: dict[Evidence, list[str]] = {}
+    worded: dict[Evidence, str] = {}
     for claim in claims:
         found = values.setdefault(claim.evidence[0], [])
+        worded.setdefault(claim.evidence[0], _worded(claim))
         if value := _value(claim):
             found.append(escaped(_PLAIN_LABEL.sub("", value)))
     for quote, found in values.items():
-        label = f"**{', '.join(found)}** " if found else ""
+        label = f"**{', '.join(found)}** " if found else worded[quote]
         yield f"- {label}{_cited(quote, speakers)}"
 
 
 def _claimed(claim: Claim, speakers: dict[int, str]) -> str:
     """Cite a claim with everything it rests on: what was said, and what corrects it."""
     first, *others = (_cited(quote, speakers) for quote in claim.evidence)
-    return "; corrected: ".join((first, *others)) if "Corrected:" in claim.text else first
+    whole = "; corrected: ".join((first, *others)) if "Corrected:" in claim.text else first
+    return _worded(claim) + whole
+
+
+def _worded(claim: Claim) -> str:
+    """Return a statement that is in other words than its quote, ready to stand before it."""
+    return "" if claim.evidence[0].quote in claim.text else f"{escaped(claim.text)}: "
 
 
 def _value(claim: Claim) -> str:
@@ -274,7 +307,11 @@ def _checks(note: CaseNote) -> Iterator[str]:
         yield ""
         yield "### Not verified, do not act on these"
         yield ""
-        yield from (f"- {escaped(claim.text)}" for claim in note.unverified)
+        yield from (f"- *{_why(claim)}:* {escaped(claim.text)}" for claim in note.unverified)
+
+
+def _why(claim: Unverified) -> str:
+    return _FAULTS.get(claim.why, "failed its check")
 
 
 def _articles(note: CaseNote) -> Iterator[str]:

@@ -19,6 +19,7 @@ from voice_pipeline.policy.pack import (
     Manifest,
     NoteForm,
     Pack,
+    Prompt,
     Retention,
     Routing,
     Rule,
@@ -27,6 +28,7 @@ from voice_pipeline.policy.pack import (
     Thresholds,
     Vocabulary,
 )
+from voice_pipeline.policy.prompts import read_prompt
 from voice_pipeline.policy.source import Fault, Place, Refused, Source, read, validated
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -102,6 +104,7 @@ def assemble(folder: Path) -> tuple[Pack, Origins]:
         parts[name] = []
         for path in sorted((folder / name).glob("*.yaml")):
             parts[name].extend(_entries(path, name, model, origins, faults))
+    prompts = list(_prompts(folder / "prompts", faults))
     if faults:
         raise Refused(faults)
     pack = Pack(
@@ -117,6 +120,7 @@ def assemble(folder: Path) -> tuple[Pack, Origins]:
         note=parts["note.yaml"],
         drafts=parts["drafts.yaml"],
         vocabulary=parts["vocabulary.yaml"],
+        prompts=tuple(prompts),
     )
     return pack, origins
 
@@ -144,6 +148,20 @@ def _entries(
             continue
         origins.add(kind, key, source, (index,))
         yield found
+
+
+def _prompts(folder: Path, faults: list[Fault]) -> Iterator[Prompt]:
+    taken: set[str] = set()
+    for path in sorted(folder.glob("*.md")):
+        try:
+            prompt = read_prompt(path)
+        except Refused as refused:
+            faults.extend(refused.faults)
+            continue
+        if prompt.id in taken:
+            faults.append(Fault(path, 2, f"{prompt.id} is defined twice"))
+        taken.add(prompt.id)
+        yield prompt
 
 
 def _files(folder: Path) -> list[Path]:

@@ -23,6 +23,7 @@ Value = bool | float | str | tuple[str, ...]
 Type = Literal["yes/no", "number", "text", "list"]
 
 REFUND_WORDS = "refund_words"  # the signal that makes an amount a refund
+HOSTILE = ("instruction_words", "outcome_orders")  # signals of speech to the machine
 REFUND_REACH = 30  # words between a refund word and its amount: about two turns
 SMALLEST_BARE_AMOUNT = 10.0  # smaller numbers without a unit are counts
 MAX_EVIDENCE = 3  # quotes for one fact
@@ -94,7 +95,8 @@ def gather(
         found[signal.id] = Fact(
             signal.id, bool(matches[signal.id]), _evidence(call, matches[signal.id])
         )
-    found["refund_amount"] = _refund(call, matches.get(REFUND_WORDS, []))
+    talked = {t for name in HOSTILE for m in matches.get(name, ()) for t in call.spanned(m)}
+    found["refund_amount"] = _refund(call, matches.get(REFUND_WORDS, []), talked)
     found.update({fact.name: fact for fact in _of_note(note)})
     found.update({fact.name: fact for fact in _of_transcript(transcript, call)})
     return found
@@ -147,13 +149,17 @@ def _evidence(call: Conversation, matches: list[Match]) -> tuple[Evidence, ...]:
     return tuple(quotes)[:MAX_EVIDENCE]
 
 
-def _refund(call: Conversation, refunds: list[Match]) -> Fact:
-    """Take the largest amount within reach of a refund word, in its highest reading."""
+def _refund(call: Conversation, refunds: list[Match], talked: Collection[int]) -> Fact:
+    """Take the largest amount within reach of a refund word, in its highest reading.
+
+    Args:
+        talked: turns spoken to the machine; they take no room, so nobody can push the two apart.
+    """
     offsets: dict[int, int] = {}
     length = 0
     for turn in call.turns:
         offsets[turn.turn] = length
-        length += len(turn.words)
+        length += 0 if turn.turn in talked else len(turn.words)
     spots = [offsets[match.first.turn] + match.first.word for match in refunds]
     best: tuple[float, tuple[Evidence, ...]] = (0.0, ())
     if not spots:

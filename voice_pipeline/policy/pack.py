@@ -342,6 +342,15 @@ class Vocabulary(Strict):
         )
 
 
+class Prompt(Strict):
+    """prompts/*.md: what a language model is told; never anything that was said on a call."""
+
+    id: Name
+    version: int = Field(ge=1)
+    text: Annotated[str, Field(min_length=1)]  # $slots are filled in code
+    sha256: str  # of the file
+
+
 class Pack(Strict):
     """A whole policy pack, checked. `sha256` is over all its files."""
 
@@ -357,6 +366,7 @@ class Pack(Strict):
     note: NoteForm = NoteForm()
     drafts: Drafts | None = None  # None: this organisation wants no drafts
     vocabulary: Vocabulary = Vocabulary()
+    prompts: tuple[Prompt, ...] = ()
 
     def __hash__(self) -> int:
         return hash(self.sha256)
@@ -377,3 +387,6 @@ class Pack(Strict):
 
     def kind(self, label: str) -> RequestKind | None:
         return next((kind for kind in self.taxonomy.request_types if kind.label == label), None)
+
+    def prompt(self, name: str) -> Prompt | None:
+        return next((prompt for prompt in self.prompts if prompt.id == name), None)

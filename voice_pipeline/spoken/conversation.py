@@ -90,6 +90,12 @@ class Conversation:
     def turn(self, number: int) -> RedactedTurn:
         return self.turns[self.place[number]]
 
+    def spanned(self, match: Match) -> list[int]:
+        """Return the turns of the matching side from the first word of a match to its last."""
+        begun, ended = self.place[match.first.turn], self.place[match.last.turn]
+        speaker = self.turns[begun].speaker
+        return [turn.turn for turn in self.turns[begun : ended + 1] if turn.speaker == speaker]
+
     def evidence(self, first: Token, last: Token, *, exact: bool = False) -> tuple[Evidence, ...]:
         """Quote from `first` to `last`, with some words around unless `exact`.
 

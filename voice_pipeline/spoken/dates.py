@@ -53,6 +53,23 @@ def call_day(started_at: str | None) -> date | None:
         return None
 
 
+def ordinals(tokens: Sequence[Token]) -> set[int]:
+    """Return the days that a text can mean by `the fifteenth`, `twenty fifth`, `3rd`.
+
+    `first` and `second` alone are left out: they count things more often than days.
+    """
+    texts = [token.text for token in tokens]
+    found: set[int] = set()
+    for at, text in enumerate(texts):
+        digits = text[:-2] if text[-2:] in ("st", "nd", "rd", "th") else ""
+        if digits.isdigit():
+            found.add(int(digits))
+        elif text in _ORDINALS:
+            tens = TENS.get(texts[at - 1], 0) if at and text in _ORDINAL_UNITS else 0
+            found.add(tens + _ORDINALS[text])
+    return found - {1, 2}
+
+
 def dues(tokens: Sequence[Token], today: date | None) -> list[Due]:
     """Return the points in time in one utterance, in order."""
     texts = [token.text for token in tokens]

@@ -47,6 +47,7 @@ _ENDINGS = (
 _IS = vocabulary("it that he she what there who where how here nobody everything nothing")
 _EDGES = re.compile(r"^[^\w$£€\[]+|[^\w%\]]+$")
 _SPLIT = re.compile(r"(?<=[a-z])[-/](?=[a-z])")
+_MARKUP = re.compile(r'[<>|{}"]')  # nobody speaks these; typed transcripts glue words with them
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,8 @@ def comparable(word: str) -> list[str]:
         return []
     if plain.startswith("["):  # a placeholder such as [CARD_NUMBER]
         return [plain]
+    if _MARKUP.search(plain):
+        return [form for part in _MARKUP.split(plain) for form in comparable(part)]
     if plain in _BARE:
         return _BARE[plain].split()
     for ending, opened in _ENDINGS:

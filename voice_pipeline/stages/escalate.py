@@ -1,11 +1,22 @@
-"""Evaluates every rule of the policy pack over a call. Rules decide; a note can only add facts."""
+"""Evaluates every rule of the policy pack over a call. Rules decide; a note can only add.
+
+A language model's concern whose quote was verified becomes a flag of its own where no rule of that
+category fired. It moves no call and clears no flag: a person looks.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 
-from voice_pipeline.domain import CaseNote, Escalations, Recording, RedactedTranscript
+from voice_pipeline.domain import (
+    CaseNote,
+    Escalation,
+    Escalations,
+    Recording,
+    RedactedTranscript,
+)
 from voice_pipeline.policy.facts import gather, types
 from voice_pipeline.policy.pack import Pack
 from voice_pipeline.policy.rules import Ruleset
@@ -22,7 +33,23 @@ def flags_of(
     transcript: RedactedTranscript, note: CaseNote, metadata: Mapping[str, str], pack: Pack
 ) -> Escalations:
     """Return the flags of a call of which no recording is known."""
-    return _compiled(pack).evaluate(gather(transcript, note, metadata, pack))
+    found = _compiled(pack).evaluate(gather(transcript, note, metadata, pack))
+    fired = {flag.category for flag in found.flags}
+    added = tuple(
+        Escalation(
+            rule="model_suggestion",
+            version=1,
+            category=concern.category,
+            severity="low",
+            why="A language model sees this in what was said, and no rule does; a person decides.",
+            evidence=concern.evidence,
+            inputs={"source": "language model"},
+            action={"queue": None, "due": None, "notify": []},
+        )
+        for concern in note.concerns
+        if concern.category not in fired
+    )
+    return replace(found, flags=(*found.flags, *added))
 
 
 @lru_cache(maxsize=4)

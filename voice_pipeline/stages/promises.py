@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from voice_pipeline.domain import CaseNote, Claim, Commitment
+from voice_pipeline.domain import CaseNote, Claim, Commitment, Unverified
 from voice_pipeline.policy.pack import PROMISES, Pack
 from voice_pipeline.spoken.statements import new_statement
 
@@ -20,14 +20,14 @@ Said = TypeVar("Said", Claim, Commitment)
 def without_new_promises(note: CaseNote, pack: Pack) -> CaseNote:
     """Return the note whose summary, facts, actions and commitments promise what was promised."""
     promises = pack.drafts.promises if pack.drafts else PROMISES
-    failed: list[Claim] = []
+    failed: list[Unverified] = []
 
     def kept(claims: Sequence[Said]) -> tuple[Said, ...]:
         good: list[Said] = []
         for claim in claims:
             quotes = [quote.quote for quote in claim.evidence]
             if new_statement(claim.text, quotes, promises) == "promise":
-                failed.append(Claim(claim.text, claim.evidence))
+                failed.append(Unverified(claim.text, claim.evidence, "promise"))
             else:
                 good.append(claim)
         return tuple(good)
