@@ -138,7 +138,7 @@ def test_ten_broken_files_of_a_hundred_stop_nobody(tmp_path: Path) -> None:
     names = []
     for number, (name, data) in enumerate([*broken.items()] * 2):
         path = calls / f"broken-{number}-{name}.wav"
-        path.write_bytes(data)
+        path.write_bytes(data + bytes(number) if data else data)  # each another file
         names.append(path)
     good = sorted(calls.glob("call-*.wav"))
     done = run("process", *good, *names, "--out", tmp_path / "out", "--jobs", "8", timeout=900)

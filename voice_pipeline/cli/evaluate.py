@@ -62,7 +62,7 @@ def _folder(data: Path | None) -> Path:
 def _truth(data: Path | None) -> Path:
     data = _folder(data)
     if not (data / "truth.jsonl").is_file():
-        raise BadInput(f"{data}: no truth.jsonl in this folder; see docs/evaluation.md")
+        raise BadInput(f"{data}: no truth.jsonl in this folder; docs/evaluation.md has its form")
     return data
 
 

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from redaction.records import Word
 from voice_pipeline.spoken.everyday import CONTENT, FUNCTION
 
-# Least share of everyday words among those that are no function words; docs/speech.md has the
-# curve.
+# Least share of everyday words among those that are no function words; docs/speech.md says
+# what it was set on.
 FLOOR = 0.6
 ENOUGH = 20  # words below which a share means nothing
 
