@@ -14,8 +14,11 @@ from recordings import AGENT, CUSTOMER, Int16, OneBlob, conversation, noise, rec
 
 from redaction.records import Turn, Word
 from voice_pipeline.audio import activity
+from voice_pipeline.config import Part, Settings
 from voice_pipeline.diarizers import _listening, channels, clustering
 from voice_pipeline.domain import Heard, Recording, Ref, SpeakerSpan, Speech, Transcript
+from voice_pipeline.errors import Misconfigured
+from voice_pipeline.kit import build_diarizers
 from voice_pipeline.metrics import diarization
 from voice_pipeline.stages.diarize import diarize
 from voice_pipeline.stages.name_speakers import name_speakers
@@ -400,6 +403,20 @@ def test_odd_recordings_end_in_spans_or_nothing(kind: str) -> None:
     length = len(sounds[kind]) / rate
     for span in cluster(data):
         assert 0 <= span.start < span.end <= length + 0.02
+
+
+def test_auto_passes_options_on_to_both(tmp_path: Path) -> None:
+    """Under `auto`, each of the two diarizers has its own table; anything else is refused."""
+    settings = Settings(data=tmp_path)
+    with pytest.raises(Misconfigured, match="`channels` and `clustering`"):
+        build_diarizers(settings, Part(use="auto", options={"speakers": 2}))
+    with pytest.raises(Misconfigured, match="speakers"):
+        build_diarizers(settings, Part(use="auto", options={"clustering": {"speakers": 9}}))
+    chosen = build_diarizers(settings, Part(use="auto", options={"clustering": {"speakers": 1}}))
+    data, _ = mixed(("rms", "slt"))
+    facts = recording(data)
+    spans = chosen(facts).diarize(facts, Heard((), "none"), OneBlob(data).open(facts.audio))
+    assert {span.speaker for span in spans} == {0}
 
 
 def test_telling_apart_is_deterministic() -> None:

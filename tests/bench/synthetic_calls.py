@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
@@ -193,13 +194,11 @@ def word_times(voice: str, text: str) -> tuple[tuple[float, float], ...] | None:
 
     None where the aligner's dictionary lacks a word, or it does not find its way through.
     """
-    import pocketsphinx
-
+    decoder = _aligner()
+    if any(decoder.lookup_word(word) is None for word in text.split()):
+        return None
     wave = speak(voice, text)
     for room in (0.0, 0.2):  # a last sound may need room, or be lost in it
-        decoder = pocketsphinx.Decoder(lm=None, loglevel="FATAL", beam=1e-120, pbeam=1e-120)
-        if any(decoder.lookup_word(word) is None for word in text.split()):
-            return None
         padded = np.concatenate([wave, np.zeros(round(room * RATE))])
         decoder.set_align_text(text)
         decoder.start_utt()
@@ -214,3 +213,10 @@ def word_times(voice: str, text: str) -> tuple[tuple[float, float], ...] | None:
         if len(found) == len(text.split()):
             return found
     return None
+
+
+@cache
+def _aligner() -> Any:
+    import pocketsphinx
+
+    return pocketsphinx.Decoder(lm=None, loglevel="FATAL", beam=1e-120, pbeam=1e-120)
