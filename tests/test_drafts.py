@@ -13,6 +13,7 @@ from articles import article
 from calls import transcript
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_engine import recording
 
 from redaction import Redactor, load_policy
 from voice_pipeline import domain as d
@@ -28,10 +29,11 @@ from voice_pipeline.policy.pack import PROMISES, Pack
 from voice_pipeline.spoken.statements import new_statement
 from voice_pipeline.stages.draft import answer, fault_of
 from voice_pipeline.stages.promises import without_new_promises
-from voice_pipeline.stages.release import hard_labels
+from voice_pipeline.stages.release import hard_labels, release
 from voice_pipeline.stages.review import note_for
 
 REDACTOR = Redactor(load_policy("balanced"))
+RECORDING = recording(d.Received("c", "call.wav", "", 1, d.Ref("c", "Audio", "0"), {}))
 SAMPLES = Path(__file__).parents[1] / "samples"
 CALL = (
     "agent: hello this is dana how can i help you",
@@ -347,4 +349,19 @@ def test_no_sample_draft_says_what_it_must_not() -> None:
         drafts += 1
         assert not {"legal_threat", "fraud", "vulnerable_customer"} & one.truth.flags
         assert not any(text in done.draft.text.lower() for text in one.truth.must_not)
+        released = release(
+            RECORDING, one.transcript, done, d.Verification(True, (), {}, "", ""),
+            redactor=REDACTOR,
+        )  # fmt: skip
+        assert released.passed, "a letter of verified quotes holds no call"
     assert drafts >= 8
+
+
+def test_a_number_in_a_draft_that_nobody_said_holds_the_call() -> None:
+    """Quotes of the verified transcript are no news; anything else is read, quoted or not."""
+    card = "4111 1111 1111 1111"
+    note = answered()
+    for text in (f"We charged {card}.", f"You told us: “the card is {card}”"):
+        told = replace(note, draft=d.Draft(text, ()))
+        verified = d.Verification(True, (), {}, "", "")
+        assert not release(RECORDING, transcript(CALL), told, verified, redactor=REDACTOR).passed
