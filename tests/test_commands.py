@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import subprocess
 import sys
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
-from typing import ClassVar
 
 import pytest
 from command import CARD_DISPUTE, SAMPLES, run
@@ -75,64 +71,6 @@ def test_models_verify() -> None:
     done = run("models", "verify")
     assert done.returncode == 0
     assert "en-us-telephone: ok" in done.stdout
-
-
-class _Hub(BaseHTTPRequestHandler):
-    """As much of a model hub as fetching needs."""
-
-    files: ClassVar[dict[str, bytes]] = {}
-
-    def do_HEAD(self) -> None:
-        self.answer(body=False)
-
-    def do_GET(self) -> None:
-        self.answer(body=True)
-
-    def answer(self, *, body: bool) -> None:
-        revision, name = "a" * 40, self.path.split("?")[0].rsplit("/", 1)[-1]
-        if "/tree/" in self.path:
-            tree = [
-                {"type": "file", "path": name, "size": len(data), "oid": "b" * 40}
-                for name, data in self.files.items()
-            ]
-            data = json.dumps(tree).encode()
-        elif self.path.startswith("/api/models/"):
-            siblings = [{"rfilename": name} for name in self.files]
-            data = json.dumps({"id": "x/y", "sha": revision, "siblings": siblings}).encode()
-        else:
-            data = self.files[name]
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(data)))
-        self.send_header("Content-Type", "application/json")
-        self.send_header("ETag", f'"{hashlib.sha256(data).hexdigest()}"')
-        self.send_header("X-Repo-Commit", revision)
-        self.end_headers()
-        if body:
-            self.wfile.write(data)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
-def test_models_pull_fetches_and_pins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What came is pinned: it verifies, and a changed file is not taken any more."""
-    names = ("model.bin", "config.json", "tokenizer.json", "vocabulary.txt", "vocabulary.json",
-             "preprocessor_config.json")  # fmt: skip
-    _Hub.files = {name: name.encode() for name in names}
-    hub = ThreadingHTTPServer(("127.0.0.1", 0), _Hub)
-    Thread(target=hub.serve_forever, daemon=True).start()
-    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{hub.server_port}")
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
-    try:
-        done = run("--data", tmp_path, "models", "pull", "whisper-small")
-    finally:
-        hub.shutdown()
-    assert done.returncode == 0, done.stderr
-    model = tmp_path / "models" / "whisper-small" / "model.bin"
-    assert model.read_bytes() == b"model.bin"
-    assert run("--data", tmp_path, "models", "verify").returncode == 0
-    model.write_bytes(b"something else")
-    assert run("--data", tmp_path, "models", "verify").returncode == 1
 
 
 def test_policy_check_names_file_and_line(tmp_path: Path) -> None:

@@ -286,7 +286,7 @@ def test_without_times_there_are_no_measures_of_time() -> None:
     ), {}).measures  # fmt: skip
     assert set(measures) == {
         "turns", "words", "agent_turns", "customer_turns", "agent_word_share",
-        "customer_word_share",
+        "customer_word_share", "verified_share",
     }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from asr_server import AsrServer
 from command import load, only_folder, run
-from recordings import wav
+from recordings import say, wav
 
 from voice_pipeline import adapters
 from voice_pipeline.config import secret
@@ -285,8 +285,9 @@ def test_process_through_a_server(tmp_path: Path) -> None:
     """From the configuration file to the result: which model, where, and no warning on loopback."""
     rng = np.random.default_rng(2)
     samples = rng.normal(0, 6, (2, 8000 * 12))
-    for channel, start in ((0, 1), (1, 4), (0, 7)):
-        samples[channel, 8000 * start : 8000 * (start + 2)] += rng.normal(0, 3000, 16000)
+    for channel, start, voice in ((0, 1, "rms"), (1, 4, "slt"), (0, 7, "rms")):
+        spoken = say(voice, "good morning how can I help you with your order", 8000)[:16000]
+        samples[channel, 8000 * start : 8000 * start + len(spoken)] += spoken
     call = tmp_path / "call.wav"
     call.write_bytes(wav(samples.astype(np.int16), 8000))
     with AsrServer() as server:

@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from recordings import wav
 from test_redact_stages import CARD, FLOOR, PLAIN, RATE, REDACTOR, Call, Lines
 
@@ -71,6 +72,14 @@ def listened(
     )  # fmt: skip
 
 
+def voice(length: int) -> NDArray[np.int16]:
+    """Return what sounds like somebody's voice: a buzz whose pitch never stands still."""
+    at = np.arange(length) / RATE
+    phase = 2 * np.pi * np.cumsum(130 + 40 * np.sin(2 * np.pi * 2.5 * at)) / RATE
+    buzz = sum(np.cos(k * phase) / k for k in range(1, 20))
+    return np.round(2500 * buzz + 200 * np.sign(np.sin(1000 * at))).astype(np.int16)
+
+
 def spoken(folder: Path, lines: Lines) -> Call:
     """Return a call that is quiet where nobody speaks, so that there is something to hear."""
     call = Call(folder, lines)
@@ -78,7 +87,7 @@ def spoken(folder: Path, lines: Lines) -> Call:
     for side, active in enumerate(call.transcript.active):
         for start, end in active:
             where = slice(round(start * RATE), round(end * RATE))
-            samples[side, where] = call.samples[side, where]
+            samples[side, where] = voice(where.stop - where.start)
     call.recording = call.keep(wav(samples, RATE))
     call.transcript = dataclasses.replace(call.transcript, audio=call.recording.audio)
     return call

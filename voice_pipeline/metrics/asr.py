@@ -88,8 +88,8 @@ def evaluate(
     calls: list[tuple[Counts, Mapping[str, str]]] = []
     notes: list[str] = []
     for call in load_calls(data):
-        if not any(turn.text.strip() for turn in call.turns):
-            continue
+        if call.turns and not any(turn.text.strip() for turn in call.turns):
+            continue  # times alone; a call without a turn is silence from end to end
         if call.audio is None or not call.audio.is_file():
             notes.append(f"{call.id}: its recording is not there")
             continue
@@ -143,7 +143,8 @@ def _compare(
     call: TrueCall, recording: Recording, heard: Heard
 ) -> Iterator[tuple[dict[str, Any], Counts]]:
     """Yield a row and counts for every channel that has words or should have."""
-    end = max((turn.end for turn in call.turns if turn.end is not None), default=0.0)
+    last = 0.0 if call.turns else recording.duration
+    end = max((turn.end for turn in call.turns if turn.end is not None), default=last)
     together = is_mono(recording) or any(turn.channel is None for turn in call.turns)
     spoken = [speech for speech in heard.speech if speech.active] or list(heard.speech)
     for channel in (None,) if together else range(recording.channels):
@@ -151,7 +152,7 @@ def _compare(
         words = sorted((w for s in own for w in s.words), key=lambda word: word.start or 0.0)
         turns = [turn for turn in call.turns if together or turn.channel == channel]
         counts = _count(turns, words, end)
-        if not counts.words and not words:
+        if not counts.words and not words and not counts.silence:
             continue
         understood = min((speech.understood for speech in own), default=1.0)
         row = {
