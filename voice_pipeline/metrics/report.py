@@ -46,7 +46,8 @@ def wilson(hits: int, n: int, z: float = 1.96) -> tuple[float, float]:
     centre = share + z * z / (2 * n)
     spread = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     scale = 1 + z * z / n
-    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+    low, high = (centre - spread) / scale, (centre + spread) / scale
+    return max(0.0, min(low, share)), min(1.0, max(high, share))  # rounding must not exclude it
 
 
 def proportion(name: str, hits: int, n: int, unit: str) -> Figure:
