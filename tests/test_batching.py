@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from voice_pipeline.transcribers._batching import PATIENCE, Batcher, BatchSize
 
-SOON = 10.0  # seconds after which a test that waits for another thread gives up
+SOON = 60.0  # seconds after which a test that waits for another thread gives up
 
 
 @dataclass(frozen=True)

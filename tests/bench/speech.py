@@ -180,6 +180,7 @@ def on_cpu(number: int = 3, repeats: int = 3, shape: Shape = TINY) -> dict[str, 
                 before = time.process_time()
                 way()
                 spent.setdefault(name, []).append(round(time.process_time() - before, 2))
+                print(name, spent[name][-1], file=sys.stderr, flush=True)
     base = statistics.median(spent["one by one"])
     segments = [own for call in some for own in call.segments()]
     return {
@@ -242,7 +243,7 @@ def _speed(
         started = time.perf_counter()
         way(some)
         wall = time.perf_counter() - started
-    speed = {
+    speed: dict[str, float] = {
         "audio_seconds_a_second": round(sum(call.seconds for call in some) / wall, 1),
         "wall_seconds": round(wall, 2),
     }
