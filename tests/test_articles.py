@@ -113,7 +113,7 @@ def test_a_body_is_plain_markdown(tmp_path: Path, body: str, says: str) -> None:
         (b"\x89PNG\r\n\x1a\n\x00\x00", "not UTF-8"),
         (b"\xff\xfe-\x00-\x00", "not UTF-8"),
         (b"---\n" + b"x: " + b"y" * 5000 + b"\n---\nbody\n", "longer than"),
-        (b"---\n" + b"[" * 3900 + b"\n---\nbody\n", ""),
+        (b"---\n" + b"[" * 3900 + b"\n---\nbody\n", "nested too deeply"),
         (b"a" * (MAX_BYTES + 1), "larger than"),
     ],
 )

@@ -18,6 +18,7 @@ Model = TypeVar("Model", bound=BaseModel)
 Place = tuple[str | int, ...]
 
 MAX_BYTES = 2_000_000  # a pack file is written by people; more is a mistake
+DEEPEST = 50  # levels of nesting; a pack has five
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +82,8 @@ def parse(path: Path, text: str) -> Source:
         Refused: it is not the YAML a pack may use.
     """
     try:
-        _refuse_aliases(path, text)
+        _refuse_tricks(path, text)
         node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except RecursionError:
-        raise Refused([Fault(path, 1, "is nested too deeply")]) from None
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise Refused([Fault(path, line, f"is not YAML: {error.problem}")]) from None
@@ -98,8 +97,15 @@ def parse(path: Path, text: str) -> Source:
     return Source(path, data, lines)
 
 
-def _refuse_aliases(path: Path, text: str) -> None:
+def _refuse_tricks(path: Path, text: str) -> None:
+    """Refuse what makes a short text a large or endless one, before it is built."""
+    depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            line = event.start_mark.line + 1 if event.start_mark else 1
+            raise Refused([Fault(path, line, "is nested too deeply")])
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             line = event.start_mark.line + 1 if event.start_mark else 1
             raise Refused([Fault(path, line, "anchors and aliases are not used in packs")])
