@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from command import load, only_folder, run
+from command import SAMPLES, load, only_folder, run
 from recordings import AGENT, CUSTOMER, conversation, say, wav
 
 from redaction.records import Turn, Word
 from voice_pipeline.domain import Heard, Received, Segment, SegmentSpeech, Transcript
 from voice_pipeline.ports import Progress, TranscriberTraits
 from voice_pipeline.stages.ingest import ingest
-from voice_pipeline.stages.plausible import FLOOR, likelihood, plausible
+from voice_pipeline.stages.plausible import FLOOR, everyday, likelihood, plausible
 from voice_pipeline.stages.transcribe import UNKNOWN, transcribe
 from voice_pipeline.stages.verify import SUPPORTED
 from voice_pipeline.testing import MemoryShelf, ScriptedTranscriber
@@ -29,13 +29,20 @@ ENGLISH = """
     """.split()
 # What the download-free recognizer wrote when it heard a German caller (espeak-ng).
 FORCED = """
-    boot and tag a sharp lying of fog and sue mine a letts tin racks known see east field who are as
-    demon at divorced and cabin east best at mine a conden newman ear via swine seaman loin
+    oh the mall and eat on the floor while i agree that are smoking and the link with the
+    middle east are good on the on and on the on being completely only like to put on the
+    economy only on and not really on an economic mean the walled eat it he can he play
+    concrete not but a beagle
     """.split()
 
 
-def spread(texts: Sequence[str], step: float = 0.3) -> list[Word]:
-    return [Word(text, i * step, i * step + 0.28, 0.9) for i, text in enumerate(texts)]
+def spread(texts: Sequence[str], step: float = 0.3, sure: float | None = 0.9) -> list[Word]:
+    return [Word(text, i * step, i * step + 0.28, sure) for i, text in enumerate(texts)]
+
+
+def forced(times: int = 1) -> list[Word]:
+    """Return the German caller's words with the confidence that they had: 0.25."""
+    return spread(FORCED * times, sure=0.25)
 
 
 class Detecting(ScriptedTranscriber):
@@ -108,23 +115,36 @@ def test_one_side_in_another_language_holds_the_call() -> None:
 def test_english_reads_like_english() -> None:
     """Everyday words make a call likely; words forced out of another language do not."""
     assert likelihood(spread(ENGLISH)) > 0.8
-    assert likelihood(spread(FORCED)) < FLOOR
+    assert likelihood(forced()) < FLOOR
     assert plausible(spread(ENGLISH), "en")
-    assert not plausible(spread(FORCED), "en")
+    assert not plausible(forced(), "en")
+
+
+def test_neither_words_nor_confidence_decide_alone() -> None:
+    """Uncommon things that were heard well are English, and so are common ones heard badly."""
+    rare = "windscreen bumper collision garage mechanic radiator gearbox exhaust".split() * 3
+    assert plausible(spread([*rare, *ENGLISH], sure=0.85), "en")
+    assert plausible(spread(ENGLISH, sure=0.45), "en")
+    assert not plausible(spread(rare, sure=0.3), "en")
+
+
+def test_without_confidences_the_words_decide() -> None:
+    """An engine that gives none is judged by its words alone."""
+    assert plausible(spread(ENGLISH, sure=None), "en")
+    assert not plausible(spread(FORCED, sure=None), "en")
 
 
 def test_little_is_not_judged() -> None:
     """A few words, digits, spelled letters or another language are not called implausible."""
-    assert plausible(spread(FORCED[:12]), "en")
-    assert plausible(spread(["four", "two", "x", "q"] * 20), "en")
-    assert plausible(spread(["Rechnung"] * 50), "de")
+    assert plausible(forced()[:12], "en")
+    assert plausible(spread(["four", "two", "x", "q"] * 20, sure=0.5), "en")
+    assert plausible(spread(["Rechnung"] * 50, sure=0.1), "de")
     assert plausible([], "en")
 
 
 def test_words_that_are_no_english_have_no_language() -> None:
     """An engine that knows English alone hears another language: the call is in none we know."""
-    script = {0: spread(FORCED * 2), 1: spread(FORCED * 2)}
-    heard = hear(ScriptedTranscriber(script))
+    heard = hear(ScriptedTranscriber({0: forced(2), 1: forced(2)}))
     assert "language_doubtful" in codes(heard)
     assert "language_assumed" not in codes(heard)
     assert {speech.language for speech in heard.speech} == {UNKNOWN}
@@ -133,9 +153,17 @@ def test_words_that_are_no_english_have_no_language() -> None:
 
 def test_a_named_language_is_not_believed_against_the_ear() -> None:
     """Metadata that says English does not release a call that does not read like it."""
-    script = {0: spread(FORCED * 2), 1: spread(FORCED * 2)}
-    heard = hear(ScriptedTranscriber(script), metadata={"language": "en"})
+    heard = hear(ScriptedTranscriber({0: forced(2), 1: forced(2)}), metadata={"language": "en"})
     assert "language_doubtful" in codes(heard)
+
+
+@pytest.mark.parametrize("call", sorted(path.stem for path in (SAMPLES / "scripts").glob("*.yaml")))
+def test_sample_calls_are_english(call: str) -> None:
+    """Every sample call, heard as well as the download-free engine hears it, reads like English."""
+    truth = (json.loads(line) for line in (SAMPLES / "truth.jsonl").read_text().splitlines())
+    turns = next(found["turns"] for found in truth if found["id"] == call)
+    said = [word for turn in turns for word in turn["text"].split()]
+    assert plausible(spread(said, sure=0.7), "en")
 
 
 # ---------------------------------------------------------------- for real
@@ -182,5 +210,5 @@ def test_a_call_in_another_language_is_held(tmp_path: Path, voice: str, text: st
 def test_english_voices_are_english() -> None:
     """The texts that our tests speak are likely by a wide margin."""
     said = " ".join((*AGENT, *CUSTOMER)).lower().replace(",", "").replace(".", "").split()
-    assert likelihood(spread(said)) > FLOOR + 0.2
-    assert np.isclose(likelihood([]), 1.0)
+    assert everyday(spread(said)) > 0.8
+    assert everyday([]) == likelihood([]) == 1.0
