@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from voice_pipeline.analysts._cues import cues
-from voice_pipeline.domain import RedactedTranscript
+from voice_pipeline.domain import RedactedTranscript, music_seconds
 from voice_pipeline.spoken.conversation import Conversation, is_back_channel
 from voice_pipeline.spoken.phrases import parse
 
@@ -33,6 +33,8 @@ class Timed(NamedTuple):
 def measures(transcript: RedactedTranscript, call: Conversation) -> dict[str, float]:
     """Return the measures of a call; shares are 0..1, times are seconds."""
     found = _words(call)
+    if hold := music_seconds(transcript.sounds):
+        found["hold_seconds"] = hold
     timed = sorted(
         Timed(turn.start, turn.end, call.side(turn), turn.turn)
         for turn in call.turns
