@@ -28,7 +28,7 @@ RANKS = [
      "corrections"],
     ["pipeline"],
     ["engine", "config"],
-    ["results", "intake", "scrub", "evidence", "redactors", "rerouting", "embedding",
+    ["results", "entries", "intake", "scrub", "evidence", "redactors", "rerouting", "embedding",
      "opening"],
     ["kit", "pairing"],
     ["metrics"],

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from dbos import DBOS, SetEnqueueOptions, SetWorkflowID, StepOptions
-from dbos.error import DBOSMaxStepRetriesExceeded
+from dbos._error import DBOSMaxStepRetriesExceeded
 
 from voice_pipeline.codec import build, decode, encode, plain
 from voice_pipeline.domain import CaseNote, Received, Ref
@@ -28,9 +28,10 @@ from voice_pipeline.engine.naming import (
     delivery_name,
     lane_name,
     newest,
+    parts,
     run_name,
 )
-from voice_pipeline.engine.queues import CALLS, CRM, LIVE, Duty, Lanes, register
+from voice_pipeline.engine.queues import CALLS, CRM, Duty, Lanes, register
 from voice_pipeline.errors import Permanent, PipelineError, Retryable
 from voice_pipeline.pipeline import Outcome, Stages, understand
 from voice_pipeline.ports import Stage
@@ -172,9 +173,7 @@ class Engine:
         """Put a call's attempt of that number into the queue, once, and return the run's name."""
         name = run_name(received.call, plan, number)
         with SetWorkflowID(name), SetEnqueueOptions(priority=lanes.priority):
-            DBOS.enqueue_workflow(
-                CALLS, self._call, received, plan, list(targets), lanes.plain()
-            )
+            DBOS.enqueue_workflow(CALLS, self._call, received, plan, list(targets), lanes.plain())
         return name
 
     def cancel(self, run: str) -> None:
@@ -252,11 +251,23 @@ class Engine:
                 continue
             received, plan, targets, *rest = row.input["args"]
             DBOS.cancel_workflow(row.workflow_id)
-            given = rest[0] if rest else Lanes().plain()
-            lanes = Lanes(tuple(given["lanes"]), given["priority"])
+            lanes = Lanes.build(rest[0] if rest else {})
             self.submit(received, plan, targets, attempt(row.workflow_id) + 1, lanes)
             count += 1
         return count
+
+    def remember(self) -> int:
+        """Enter what calls of an older release came to into the register; return how many."""
+        known = {row.run for row in self.register.revisions()}
+        runs = [
+            row
+            for row in DBOS.list_workflows(name="call", status="SUCCESS", load_input=False)
+            if row.workflow_id not in known
+        ]
+        for row in runs:
+            if isinstance(row.output, Outcome):
+                self._ended(row.output, row.workflow_id, (row.completed_at or 0) / 1000)
+        return len(runs)
 
     def close(self) -> None:
         """Stop. Runs that have not finished go on in the next process that recovers them."""
@@ -287,14 +298,16 @@ class Engine:
             else:
                 self.register.fail(call, run, error.code, error.message)
             raise
+        self._ended(outcome, run, time.time())
+        return outcome
+
+    def _ended(self, outcome: Outcome, run: str, at: float) -> None:
         entry = self._workshop.entry(outcome)
+        call, plan = parts(run)
         if entry.text is not None:
             self.register.index(call, entry.text)
         text = json.dumps(plain(outcome), sort_keys=True)
-        self.register.end(
-            Revision(call, 0, plan, run, outcome.status, text, time.time()), **entry.values
-        )
-        return outcome
+        self.register.end(Revision(call, 0, plan, run, outcome.status, text, at), **entry.values)
 
     def do(self, stage: Stage[Any], refs: Sequence[Ref[Any]]) -> Ref[Any]:
         """Run one stage, or return what it gave before on the same inputs."""
@@ -378,12 +391,12 @@ class _DurableRun:
         self, engine: Engine, plan: str, targets: Sequence[str], lanes: Mapping[str, Any]
     ) -> None:
         self._engine, self._plan, self._targets = engine, plan, targets
-        self._lanes, self._priority = lanes.get("lanes", ()), lanes.get("priority", LIVE)
+        self._lanes = Lanes.build(lanes)
 
     def step(self, stage: Stage[Any], *refs: Ref[Any]) -> Any:
         try:
-            if stage.lane in self._lanes:
-                return self._engine.in_lane(self._plan, stage, refs, self._priority)
+            if stage.lane in self._lanes.names:
+                return self._engine.in_lane(self._plan, stage, refs, self._lanes.priority)
             return DBOS.run_step(_options(stage.name), self._engine.do, stage, refs)
         except DBOSMaxStepRetriesExceeded as given_up:
             last = given_up.errors[-1] if given_up.errors else None
@@ -398,7 +411,7 @@ class _DurableRun:
         DBOS.run_step({"name": "forget"}, self._engine.forget, refs)
 
     def deliver(self, note: Ref[CaseNote], /) -> None:
-        self._engine.start_deliveries(note, self._targets, queued=CRM in self._lanes)
+        self._engine.start_deliveries(note, self._targets, queued=CRM in self._lanes.names)
 
 
 def _options(name: str) -> StepOptions:

@@ -31,6 +31,7 @@ from voice_pipeline.store.database import (
     put_row,
     retry_on_faults,
 )
+from voice_pipeline.store.register import Register
 from voice_pipeline.store.shelf import BlobShelf
 from voice_pipeline.store.tables import calls, deliveries, plans, progress, results
 
@@ -93,6 +94,8 @@ class Store:
                 code="data_folder",
             ) from error
         retry_on_faults(self.database)
+        self._url = database
+        self.register = Register(self.database)
         self._keys: dict[str, bytes] = {}
         self.shelf = BlobShelf(LocalStore(root / "blobs"), self._key_of)
 
@@ -102,6 +105,10 @@ class Store:
         with (self.root / "setup.lock").open("w") as gate:
             fcntl.flock(gate, fcntl.LOCK_EX)
             yield
+
+    def engine_database(self) -> sa.Engine:
+        """Open the durable engine's own database: the same server, or a file beside ours."""
+        return open_database(self._url, self.root / "engine.db")
 
     def close(self) -> None:
         self.database.dispose()

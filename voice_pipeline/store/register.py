@@ -178,7 +178,9 @@ class Register:
         with self._database.connect() as db:
             rows = db.execute(
                 sa.select(*_columns())
-                .where(calls.c.status == "received", calls.c.run.is_(None), calls.c.plan != "")
+                .where(
+                    calls.c.status == "received", calls.c.run.is_(None), calls.c.plan.is_not(None)
+                )
                 .order_by(calls.c.backfill, calls.c.received_at)
                 .limit(limit)
             ).all()
@@ -353,11 +355,20 @@ class Register:
             rows = db.execute(query.order_by(events.c.number).limit(limit)).all()
         return [Event(*row) for row in rows]
 
+    def unplanned(self) -> bool:
+        """Say whether a call was neither worked on nor handed over, as far as the register knows.
+
+        Calls of a release that had no register look so, whatever they came to.
+        """
+        query = sa.select(calls.c.call).where(calls.c.plan.is_(None)).limit(1)
+        with self._database.connect() as db:
+            return db.scalar(query) is not None
+
     def counts(self) -> dict[str, int]:
         """Return how many calls are in each state."""
         query = sa.select(calls.c.status, sa.func.count()).group_by(calls.c.status)
         with self._database.connect() as db:
-            return {status: count for status, count in db.execute(query).all()}
+            return {row[0]: row[1] for row in db.execute(query)}
 
     # ------------------------------------------------------------ inside
 
@@ -394,9 +405,7 @@ class Register:
         """
         if db.dialect.name == "postgresql":
             db.execute(sa.text("select pg_advisory_xact_lock(7015)"))
-        row = db.execute(
-            sa.select(calls.c.tenant, calls.c.queue).where(calls.c.call == call)
-        ).one()
+        row = db.execute(sa.select(calls.c.tenant, calls.c.queue).where(calls.c.call == call)).one()
         db.execute(
             events.insert().values(
                 tenant=row.tenant, queue=row.queue, type=event, call=call, at=time.time(),
