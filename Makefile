@@ -21,7 +21,7 @@ samples: $(VENV)/run.stamp ## process every sample call
 	$(BIN)/voice-pipeline process samples --out $(OUT)/samples || test $$? -eq 5
 
 test: $(VENV)/dev.stamp ## the default tests: minutes
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile
 
 test-slow: $(VENV)/dev.stamp ## the slow tests: killed processes, whole sample set, built wheel
 	$(BIN)/python -m pytest -m slow

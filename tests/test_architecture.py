@@ -29,7 +29,7 @@ RANKS = [
     ["pipeline"],
     ["engine", "config"],
     ["results", "intake", "scrub", "evidence", "redactors", "rerouting", "embedding",
-     "access"],
+     "opening", "access"],
     ["kit", "pairing"],
     ["metrics"],
     ["api"],

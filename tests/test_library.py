@@ -10,8 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import sqlalchemy as sa
-from alembic import command
 from articles import TODAY, write
 
 from voice_pipeline.errors import BadInput, Misconfigured
@@ -19,14 +17,14 @@ from voice_pipeline.knowledge.article import read_folder
 from voice_pipeline.knowledge.edits import draft_edit_distance, levenshtein
 from voice_pipeline.knowledge.library import Imported, Library
 from voice_pipeline.store import Store
-from voice_pipeline.store.database import alembic_config, migrate, sqlite_engine
+from voice_pipeline.store.tables import article_vectors
 
 WHY = {"why": "checked against the price list"}
 
 
 @pytest.fixture
-def library(tmp_path: Path) -> Iterator[Library]:
-    store = Store(tmp_path / "data")
+def library(tmp_path: Path, database: str | None) -> Iterator[Library]:
+    store = Store(tmp_path / "data", database=database)
     yield Library(store.database)
     store.close()
 
@@ -232,26 +230,15 @@ def test_vectors_of_two_models_stay_apart(library: Library) -> None:
     assert np.array_equal(kept, vectors)
     assert library.vectors("abc", "three") is None
     with library._database.begin() as db:
-        db.execute(sa.text("update article_vectors set vectors = x'0102' where made_by = 'one 8'"))
+        db.execute(
+            article_vectors.update()
+            .where(article_vectors.c.made_by == "one 8")
+            .values(vectors=b"\x01\x02")
+        )
     with pytest.raises(Misconfigured) as refused:
         library.vectors("abc", "one 8")
     assert refused.value.code == "embedding_mismatch"
     assert library.drop_vectors() == 2
-
-
-def test_the_schema_can_go_back_and_forth(tmp_path: Path) -> None:
-    """Down to the release before and up again: its tables stay, ours come back."""
-    engine = sqlite_engine(tmp_path / "calls.db")
-    migrate(engine)
-    before = set(sa.inspect(engine).get_table_names())
-    with engine.begin() as connection:
-        command.downgrade(alembic_config(connection), "0001")
-    lower = set(sa.inspect(engine).get_table_names())
-    assert {"calls", "plans", "results"} <= lower
-    assert not {name for name in lower if name.startswith(("article", "draft"))}
-    migrate(engine)
-    assert set(sa.inspect(engine).get_table_names()) == before
-    engine.dispose()
 
 
 def test_edit_distance_is_levenshtein() -> None:

@@ -90,9 +90,9 @@ def test_a_data_folder_is_its_owners_alone(tmp_path: Path) -> None:
     assert stat.S_IMODE(mode) == 0o600
 
 
-def test_nothing_is_kept_of_a_write_that_fails(tmp_path: Path) -> None:
+def test_nothing_is_kept_of_a_write_that_fails(tmp_path: Path, database: str | None) -> None:
     """An error in the middle of a blob leaves no blob and no part of one."""
-    store = Store(tmp_path)
+    store = Store(tmp_path, database=database)
     store.open_call("c")
     with pytest.raises(RuntimeError), store.shelf.create("c", "Audio") as writer:
         writer.write(b"x" * 3_000_000)
@@ -100,22 +100,22 @@ def test_nothing_is_kept_of_a_write_that_fails(tmp_path: Path) -> None:
     assert [p for p in (tmp_path / "blobs").rglob("*") if p.is_file()] == []
 
 
-def test_another_master_key_opens_nothing(tmp_path: Path) -> None:
+def test_another_master_key_opens_nothing(tmp_path: Path, database: str | None) -> None:
     """A data folder without its own key says so instead of returning noise."""
-    store = Store(tmp_path)
+    store = Store(tmp_path, database=database)
     store.open_call("c")
     ref = store.shelf.put("c", "CaseNote", b"{}")
     store.close()
     (tmp_path / "master.key").write_bytes(sealing.new_key())
-    other = Store(tmp_path)
+    other = Store(tmp_path, database=database)
     with pytest.raises(Permanent) as raised:
         other.shelf.get(ref)
     assert raised.value.code == "wrong_master_key"
 
 
-def test_forgetting_twice_is_fine_and_the_row_stays(tmp_path: Path) -> None:
+def test_forgetting_twice_is_fine_and_the_row_stays(tmp_path: Path, database: str | None) -> None:
     """A record whose life ended is gone, its name is still known, and repeating changes nothing."""
-    store = Store(tmp_path)
+    store = Store(tmp_path, database=database)
     store.open_call("c")
     ref = store.shelf.put("c", "Heard", b"raw")
     store.keep_result("transcribe", "k", ref, 1.0)
@@ -127,9 +127,9 @@ def test_forgetting_twice_is_fine_and_the_row_stays(tmp_path: Path) -> None:
     assert store.result("c", "transcribe", "k") is None
 
 
-def test_old_raw_audio_is_purged_and_the_rest_stays(tmp_path: Path) -> None:
+def test_old_raw_audio_is_purged_and_the_rest_stays(tmp_path: Path, database: str | None) -> None:
     """Retention destroys recordings, not what was made of them."""
-    store = Store(tmp_path)
+    store = Store(tmp_path, database=database)
     store.open_call("c")
     sound, note = store.shelf.put("c", "Audio", b"RIFF"), store.shelf.put("c", "CaseNote", b"{}")
     assert store.purge_raw_audio(before=0.0) == 0
@@ -138,9 +138,9 @@ def test_old_raw_audio_is_purged_and_the_rest_stays(tmp_path: Path) -> None:
     assert store.shelf.has(note)
 
 
-def test_a_delivery_row_is_made_once(tmp_path: Path) -> None:
+def test_a_delivery_row_is_made_once(tmp_path: Path, database: str | None) -> None:
     """The same delivery opened again is the same row, with its attempts and receipt."""
-    store = Store(tmp_path)
+    store = Store(tmp_path, database=database)
     store.open_delivery("k", "c", "folder:x", "r1")
     store.count_attempt("k")
     store.close_delivery(Receipt("folder", "k", "k.json", "2026-11-23T00:00:00+00:00"))
@@ -149,14 +149,14 @@ def test_a_delivery_row_is_made_once(tmp_path: Path) -> None:
     assert len(store.deliveries("c")) == 1
 
 
-def test_the_schema_is_what_the_tables_say(tmp_path: Path) -> None:
+def test_the_schema_is_what_the_tables_say(tmp_path: Path, database: str | None) -> None:
     """Migrations and tables cannot drift apart: upgrade from nothing gives exactly the tables."""
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 
     from voice_pipeline.store.tables import metadata
 
-    store = Store(tmp_path)
+    store = Store(tmp_path, database=database)
     with store.database.connect() as db:
         assert compare_metadata(MigrationContext.configure(db), metadata) == []
     migrate(store.database)  # again: nothing to do
@@ -171,17 +171,21 @@ def test_a_folder_that_cannot_be_made_says_so(tmp_path: Path) -> None:
     assert raised.value.code == "data_folder"
 
 
-def test_two_first_launches_on_one_folder(tmp_path: Path) -> None:
+def test_two_first_launches_on_one_folder(tmp_path: Path, database: str | None) -> None:
     """Two processes that open a new folder at once both succeed, with the same key."""
     code = (
         "import sys; from pathlib import Path; from voice_pipeline.store import Store;"
-        "s = Store(Path(sys.argv[1])); s.open_call('c'); s.close()"
+        "s = Store(Path(sys.argv[1]), database=sys.argv[2] or None);"
+        "s.open_call('c'); s.close()"
     )
     both = [
-        subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "d")], stderr=subprocess.PIPE)
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(tmp_path / "d"), database or ""],
+            stderr=subprocess.PIPE,
+        )
         for _ in range(3)
     ]
     for process in both:
         _, errors = process.communicate(timeout=60)
         assert process.returncode == 0, errors
-    assert Store(tmp_path / "d").list_calls() == ["c"]
+    assert Store(tmp_path / "d", database=database).list_calls() == ["c"]

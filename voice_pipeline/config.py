@@ -99,6 +99,12 @@ class Settings(BaseSettings):
     )
 
     data: Path = Field(Path("voice-pipeline-data"), description="the data folder: state, keys")
+    database: str | None = Field(
+        None,
+        repr=False,  # it may hold a password
+        description="where calls are listed: `postgresql://USER@HOST/NAME`, or `env:NAME` or "
+        "`file:PATH` that hold such a URL; default: SQLite in the data folder",
+    )
     models: Path | None = Field(
         None, description="folder of downloaded models; default: `models` in the data folder"
     )
@@ -207,6 +213,11 @@ def secret(reference: str) -> str:
     if not value or not value.isascii() or not value.isprintable():
         raise Misconfigured(f"{where} holds no key")
     return value
+
+
+def given_secret(text: str) -> str:
+    """Return what a setting says itself, or the secret that it points at."""
+    return secret(text) if text.startswith(("env:", "file:")) else text
 
 
 def allow_downloads() -> None:

@@ -29,6 +29,7 @@ from voice_pipeline.knowledge.index import Knowledge, fingerprint
 from voice_pipeline.knowledge.library import Library
 from voice_pipeline.knowledge.shelf import open_knowledge
 from voice_pipeline.note import note_json
+from voice_pipeline.opening import open_store
 from voice_pipeline.pipeline import Outcome, Stages
 from voice_pipeline.policy.load import load_pack
 from voice_pipeline.policy.pack import Pack, Words
@@ -36,7 +37,6 @@ from voice_pipeline.ports import Analyst, Connector, Diarizer, Embedder, Stage, 
 from voice_pipeline.redactors import build_redactor, planned_redactor
 from voice_pipeline.results import CallResult
 from voice_pipeline.scrub import Scrubber
-from voice_pipeline.store import Store
 
 DAY = 86_400.0  # seconds
 
@@ -46,7 +46,7 @@ class Kit:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.store = Store(settings.data)
+        self.store = open_store(settings)
         self._stages: dict[str, Stages] = {}
         self._building = threading.Lock()
         self.engine = Engine(self.store, self)

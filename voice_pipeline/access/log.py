@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -26,7 +25,6 @@ from voice_pipeline.store.tables import access_log, access_log_head
 
 Outcome = Literal["shown", "denied", "not_found", "failed"]
 FIRST = "0" * 64  # what the first row names as the one before
-CHAIN_LOCK = 0x766F696365  # PostgreSQL's advisory lock of this chain
 CONTEXT = b"voice-pipeline access log 1\n"  # a signature of a redaction log cannot stand here
 PAGE = 1000  # rows read at once
 
@@ -122,7 +120,7 @@ class AccessLog:
             account: without a principal, the account of this machine.
         """
         assert permission in PERMISSIONS
-        with self._appending() as db:
+        with deciding(self._database, "access log") as db:
             head = db.execute(sa.select(access_log_head)).first()
             look = Look(
                 number=head.number + 1 if head else 1,
@@ -147,17 +145,6 @@ class AccessLog:
             else:
                 db.execute(access_log_head.insert().values(one=1, **end))
         return look.number
-
-    @contextmanager
-    def _appending(self) -> Iterator[sa.Connection]:
-        """A transaction in which nobody else appends."""
-        if self._database.dialect.name == "sqlite":
-            with deciding(self._database) as db:
-                yield db
-        else:
-            with self._database.begin() as db:
-                db.execute(sa.select(sa.func.pg_advisory_xact_lock(CHAIN_LOCK)))
-                yield db
 
     def _sign(self, number: int, sha256: str) -> str:
         return self._signer.sign(_statement(number, sha256)).hex()

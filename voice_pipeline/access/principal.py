@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Literal
-
-import sqlalchemy as sa
+from typing import Literal
 
 from voice_pipeline.access.permissions import Role
 from voice_pipeline.errors import BadInput, Permanent, Retryable
+from voice_pipeline.store.register import Scope
 
 DEFAULT_TENANT = "default"
 TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
@@ -53,26 +52,11 @@ class Principal:
     queues: frozenset[str] | None  # None: all of the tenant's; empty: none
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """The rows that a principal may see. Every query of the store on its behalf goes through."""
-
-    tenant: str
-    queues: frozenset[str] | None  # None: all
-
-    def sees(self, tenant: str, queue: str | None) -> bool:
-        """Return whether a row may be seen; one without a queue is seen by those of all queues."""
-        return tenant == self.tenant and (self.queues is None or queue in self.queues)
-
-    def where(
-        self, tenant: sa.ColumnElement[Any], queue: sa.ColumnElement[Any]
-    ) -> sa.ColumnElement[bool]:
-        """Return the same as a condition on two columns."""
-        own = tenant == self.tenant
-        return own if self.queues is None else sa.and_(own, queue.in_(sorted(self.queues)))
-
-
 def scope(principal: Principal) -> Scope:
+    """Return which calls somebody may see; every query on their behalf takes it.
+
+    A call without a queue is seen by those who see all queues.
+    """
     return Scope(principal.tenant, principal.queues)
 
 

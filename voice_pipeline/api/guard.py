@@ -27,7 +27,6 @@ from voice_pipeline.access.permissions import PERMISSIONS, may
 from voice_pipeline.access.principal import (
     Forbidden,
     Principal,
-    Scope,
     TooMany,
     Unauthenticated,
     scope,
@@ -40,7 +39,6 @@ from voice_pipeline.store import Store
 __all__ = [
     "Guard",
     "GuardedRoute",
-    "Scope",
     "allowed",
     "open_to_all",
     "problem",

@@ -21,13 +21,13 @@ from voice_pipeline.knowledge.index import Knowledge
 from voice_pipeline.knowledge.library import Library
 from voice_pipeline.knowledge.shelf import open_knowledge
 from voice_pipeline.note import note_json, note_warnings
+from voice_pipeline.opening import has_store, open_store
 from voice_pipeline.policy.load import load_pack
 from voice_pipeline.policy.pack import Pack
 from voice_pipeline.redactors import build_redactor
 from voice_pipeline.scrub import Scrubber
 from voice_pipeline.stages.draft import answer
 from voice_pipeline.stages.review import note_for
-from voice_pipeline.store import Store
 
 SPEAKERS = {"agent": "agent", "customer": "customer", "caller": "customer", "client": "customer"}
 
@@ -71,9 +71,9 @@ def run(analyst: str, *, config: Path | None, data: Path | None) -> int:
 
 def _knowledge(settings: Settings, pack: Pack) -> Knowledge:
     """Return the approved articles of the data folder, where there is one."""
-    if not (settings.data / "calls.db").is_file():
+    if not has_store(settings):
         return Knowledge(())
-    store = Store(settings.data)
+    store = open_store(settings)
     library = Library(store.database)
     articles = library.usable(date.today())
     embedder = build_embedder(settings.embedder) if articles else None

@@ -32,6 +32,7 @@ from voice_pipeline.knowledge.article import (
 from voice_pipeline.knowledge.library import WARN_DAYS, Library, Verdict
 from voice_pipeline.knowledge.shelf import open_knowledge
 from voice_pipeline.metrics.gaps import gaps_of
+from voice_pipeline.opening import has_store, open_store
 from voice_pipeline.policy.load import load_pack
 from voice_pipeline.policy.source import Fault, Refused
 from voice_pipeline.redactors import build_redactor
@@ -46,7 +47,7 @@ Context = Mapping[str, Path | None]
 @contextmanager
 def opened(context: Context) -> Iterator[tuple[Settings, Store, Library]]:
     settings = load_settings(context["config"], data=context["data"])
-    store = Store(settings.data)
+    store = open_store(settings)
     try:
         yield settings, store, Library(store.database)
     finally:
@@ -216,7 +217,7 @@ def mark_article(
 
 def show_gaps(context: Context, *, as_json: bool) -> int:
     settings = load_settings(context["config"], data=context["data"])
-    if not (settings.data / "calls.db").is_file():
+    if not has_store(settings):
         raise BadInput(
             f"{settings.data}: no data folder here; name one with --data", code="not_found"
         )

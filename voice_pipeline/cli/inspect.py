@@ -92,12 +92,12 @@ def verify_models(data: Path | None, config: Path | None) -> int:
 
 
 def list_calls(data: Path | None, config: Path | None, *, as_json: bool) -> int:
-    from voice_pipeline.store import Store
+    from voice_pipeline.opening import has_store, open_store
 
     settings = load_settings(config, data=data)
-    if not (settings.data / "calls.db").is_file():
+    if not has_store(settings):
         raise BadInput(f"{settings.data}: no data folder here; name one with --data")
-    store = Store(settings.data)
+    store = open_store(settings)
     rows = []
     for call in store.list_calls():
         stages = store.progress(call)

@@ -100,8 +100,10 @@ def export(
         Misconfigured: the zip cannot be written.
     """
     first, last = _moment(since, "--since"), _moment(until, "--until", end=True)
+    from voice_pipeline.opening import has_store
+
     settings = load_settings(config, data=data)
-    if not (settings.data / "calls.db").is_file():
+    if not has_store(settings):
         raise BadInput(
             f"{settings.data}: no data folder here; name one with --data", code="not_found"
         )

@@ -14,6 +14,7 @@ from rich.table import Table
 from voice_pipeline.config import load_settings
 from voice_pipeline.errors import BadInput, Permanent
 from voice_pipeline.metrics.report import wilson
+from voice_pipeline.opening import has_store
 from voice_pipeline.policy.load import load_pack
 from voice_pipeline.rerouting import Rerouting, Standing
 
@@ -89,7 +90,7 @@ def routes(*, data: Path | None, config: Path | None, as_json: bool) -> int:
 @contextmanager
 def _rerouting(data: Path | None, config: Path | None) -> Iterator[Rerouting]:
     settings = load_settings(config, data=data)
-    if not (settings.data / "calls.db").is_file():
+    if not has_store(settings):
         raise BadInput(
             f"{settings.data}: no data folder here; name one with --data", code="not_found"
         )

@@ -10,27 +10,40 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-from dbos import DBOS, SetWorkflowID, StepOptions
+from dbos import DBOS, SetEnqueueOptions, SetWorkflowID, StepOptions
+from dbos.error import DBOSMaxStepRetriesExceeded
 
-from voice_pipeline.codec import decode, encode
+from voice_pipeline.codec import build, decode, encode, plain
 from voice_pipeline.domain import CaseNote, Received, Ref
 from voice_pipeline.engine.executors import Executor
+from voice_pipeline.engine.heartbeats import Heartbeats
 from voice_pipeline.engine.journal import JournalSerializer
+from voice_pipeline.engine.naming import (
+    OPEN,
+    attempt,
+    delivery_name,
+    lane_name,
+    newest,
+    run_name,
+)
+from voice_pipeline.engine.queues import CALLS, CRM, LIVE, Duty, Lanes, register
 from voice_pipeline.errors import Permanent, PipelineError, Retryable
 from voice_pipeline.pipeline import Outcome, Stages, understand
 from voice_pipeline.ports import Stage
 from voice_pipeline.store import Store
-from voice_pipeline.store.database import sqlite_engine
+from voice_pipeline.store.register import Revision
 
-# Ours, not the default hash of the code: a deploy must not strand the calls in flight.
-APPLICATION_VERSION = "1"
+# Ours, not the default hash of the code: a deploy must not strand the calls in flight. It grows
+# when the order of steps in a run changes; `adopt` then starts the older runs anew, and whatever
+# stages they had finished are not repeated.
+APPLICATION_VERSION = "2"
 MAX_RECOVERIES = 20  # a call that keeps killing its process is given up after so many
 STAGE_ATTEMPTS = 3  # for Retryable errors, with growing pauses
 POLL = 0.1  # seconds
-OPEN = ("PENDING", "ENQUEUED", "DELAYED")  # DBOS's states of a run that has not ended
 FORGOTTEN = "input_forgotten"
 MAX_REMAKES = 6  # as many raw records as can have been forgotten upstream, and one
 
@@ -42,15 +55,39 @@ class Workshop(Protocol):
 
     def deliver(self, target: str, note: Ref[CaseNote]) -> None: ...
 
+    def entry(self, outcome: Outcome) -> Entry:
+        """Say what the register should know of a call that has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What lists and searches know of a call that has ended."""
+
+    values: Mapping[str, Any]  # columns of the register
+    text: str | None  # redacted, to be searched; None: nothing may be found
+
 
 class Engine:
     """Starts calls, brings back those of dead processes, and says how they ended."""
 
-    def __init__(self, store: Store, workshop: Workshop) -> None:
-        self._store, self._workshop = store, workshop
+    def __init__(self, store: Store, workshop: Workshop, duty: Duty | None = None) -> None:
+        """
+        Args:
+            store: where results are kept.
+            workshop: makes the stages.
+            duty: which queues this process works off; None: it runs its own calls only.
+        """
+        self._store, self._workshop, duty = store, workshop, duty or Duty()
+        self.register = store.register
         with store.setup_lock():
             self._executor = Executor(store.root / "executors")
-            self._database = sqlite_engine(store.root / "engine.db")
+            self._database = store.engine_database()
+            self._many = self._database.dialect.name != "sqlite"  # machines
+            self.heartbeats = Heartbeats(
+                store.database, self._executor.id, duty.queues, duty.dead_after
+            )
+            if self._many or duty.beats:
+                self.heartbeats.start(self.recover)
             logging.getLogger("dbos").setLevel(logging.CRITICAL)
             DBOS(
                 config={
@@ -65,50 +102,87 @@ class Engine:
                     "notification_listener_polling_interval_sec": POLL,
                 }
             )
+            DBOS.listen_queues(duty.queues)
 
             # DBOS cannot decorate bound methods, hence the closures.
             @DBOS.workflow(name="call", max_recovery_attempts=MAX_RECOVERIES)
-            def call(received: Ref[Received], plan: str, targets: Sequence[str]) -> Outcome:
-                return understand(
-                    received, _DurableRun(self, plan, targets), self._workshop.stages(plan)
-                )
+            def call(
+                received: Ref[Received],
+                plan: str,
+                targets: Sequence[str],
+                lanes: Mapping[str, Any] | None = None,
+            ) -> Outcome:
+                return self._work(received, plan, targets, lanes or {})
+
+            @DBOS.workflow(name="stage", max_recovery_attempts=MAX_RECOVERIES)
+            def stage(plan: str, name: str, refs: Sequence[Ref[Any]]) -> Ref[Any]:
+                do: Stage[Any] = getattr(self._workshop.stages(plan), name)
+                result: Ref[Any] = DBOS.run_step(_options(name), self.do, do, refs)
+                return result
 
             @DBOS.workflow(name="deliver", max_recovery_attempts=MAX_RECOVERIES)
             def deliver(note: Ref[CaseNote], target: str) -> None:
                 self.do_delivery(note, target)
 
-            self._call, self._deliver = call, deliver
+            self._call, self._stage, self._deliver = call, stage, deliver
             DBOS.launch()
             logging.getLogger("dbos").setLevel(logging.CRITICAL)
+            if duty.queues:
+                register(duty.limits)
 
     # ------------------------------------------------------------ for callers
 
     def find(self, call: str, plan: str) -> str | None:
         """Return the engine's state of a call under a plan (PENDING, SUCCESS, ...) or None."""
-        found = _newest(_name(call, plan))
-        return found[1] if found else None
+        found = newest(run_name(call, plan))
+        return found.status if found else None
 
     def start(self, received: Ref[Received], plan: str, targets: Sequence[str] = ()) -> str:
-        """Start a call, or join the run that exists, and return the run's name.
+        """Start a call here, or join the run that exists, and return the run's name.
 
         A run that failed is started anew (kept stages are not repeated); one that has finished
         only gets the deliveries it does not have yet.
         """
-        name = _name(received.call, plan)
-        found = _newest(name)
+        name = run_name(received.call, plan)
+        found = newest(name)
         if found is not None:
-            run, state = found
-            if state == "SUCCESS":
+            run = found.workflow_id
+            if found.status == "SUCCESS":
                 outcome: Outcome = DBOS.retrieve_workflow(run).get_result()
                 if outcome.note is not None:
                     self._deliver_rest(outcome.note, targets)
                 return run
-            if state in OPEN:
-                return run
-            name = f"{name}-{_attempt(run) + 1}"
+            if found.status in OPEN:
+                if found.app_version == APPLICATION_VERSION:
+                    return run
+                DBOS.cancel_workflow(run)  # of an older release, which nobody will go on with
+            name = run_name(received.call, plan, attempt(run) + 1)
         with SetWorkflowID(name):
             DBOS.start_workflow(self._call, received, plan, list(targets))
         return name
+
+    def submit(
+        self,
+        received: Ref[Received],
+        plan: str,
+        targets: Sequence[str],
+        number: int,
+        lanes: Lanes,
+    ) -> str:
+        """Put a call's attempt of that number into the queue, once, and return the run's name."""
+        name = run_name(received.call, plan, number)
+        with SetWorkflowID(name), SetEnqueueOptions(priority=lanes.priority):
+            DBOS.enqueue_workflow(
+                CALLS, self._call, received, plan, list(targets), lanes.plain()
+            )
+        return name
+
+    def cancel(self, run: str) -> None:
+        """Stop a run before its next stage; what it was doing ends and is dropped."""
+        rows = DBOS.list_workflows(
+            workflow_id_prefix=lane_name(run, ""), load_input=False, load_output=False
+        )
+        DBOS.cancel_workflows([run, *[row.workflow_id for row in rows]])
 
     def finished(self, run: str) -> bool:
         status = DBOS.get_workflow_status(run)
@@ -133,10 +207,8 @@ class Engine:
 
     def finished_runs(self) -> Iterator[tuple[str, str, Outcome]]:
         """Return (call, plan, outcome) of every run that ended well, oldest first."""
-        for row in DBOS.list_workflows(name="call", status="SUCCESS", load_input=False):
-            if isinstance(row.output, Outcome):
-                call, _, plan = row.workflow_id.partition("-")[0].partition(".")
-                yield call, plan, row.output
+        for row in self.register.revisions():
+            yield row.call, row.plan, build(Outcome, json.loads(row.outcome))
 
     def again(self, run: str, error: PipelineError) -> bool:
         """Say whether a failed run should be started again at once.
@@ -144,10 +216,10 @@ class Engine:
         That is so when a stage changed and its raw input had been destroyed: each attempt makes
         one forgotten record anew, from the raw audio if that is still kept.
         """
-        return error.code == FORGOTTEN and _attempt(run) < MAX_REMAKES
+        return error.code == FORGOTTEN and attempt(run) < MAX_REMAKES
 
     def deliveries_finished(self, call: str, targets: Sequence[str]) -> bool:
-        names = {_delivery(call, target, "") for target in targets}
+        names = {delivery_name(call, target, "") for target in targets}
         rows = DBOS.list_workflows(name="deliver", workflow_id_prefix=f"{call}.to.")
         return not any(
             row.status in OPEN
@@ -156,18 +228,73 @@ class Engine:
         )
 
     def recover(self) -> int:
-        """Take over the calls of processes on this machine that died; safe to call often."""
-        return self._executor.recover_dead(
-            lambda executor: len(DBOS._recover_pending_workflows([executor]))
-        )
+        """Take over the calls of processes that died; safe to call often.
+
+        On one machine a dead process is known by its released file lock, at once; on many by a
+        heartbeat that is late.
+        """
+        count = self._executor.recover_dead(self._take_over)
+        if self._many:
+            rows = DBOS.list_workflows(status="PENDING", load_input=False, load_output=False)
+            working = {row.executor_id for row in rows if row.executor_id}
+            dead = working - self.heartbeats.living() - {self._executor.id}
+            count += sum(self._take_over(executor) for executor in dead)
+            self.heartbeats.bury(dead)
+        return count
+
+    def adopt(self) -> int:
+        """Start the waiting runs of older releases anew under this one; return how many."""
+        count = 0
+        for row in DBOS.list_workflows(name="call", status=list(OPEN), load_output=False):
+            if row.app_version == APPLICATION_VERSION or not row.input:
+                continue
+            if row.status == "PENDING" and self._alive(row.executor_id or ""):
+                continue
+            received, plan, targets, *rest = row.input["args"]
+            DBOS.cancel_workflow(row.workflow_id)
+            given = rest[0] if rest else Lanes().plain()
+            lanes = Lanes(tuple(given["lanes"]), given["priority"])
+            self.submit(received, plan, targets, attempt(row.workflow_id) + 1, lanes)
+            count += 1
+        return count
 
     def close(self) -> None:
         """Stop. Runs that have not finished go on in the next process that recovers them."""
+        self.heartbeats.stop()
         DBOS.destroy(destroy_registry=True)
         self._database.dispose()
         self._executor.close()
 
     # ------------------------------------------------------------ inside a run
+
+    def _work(
+        self,
+        received: Ref[Received],
+        plan: str,
+        targets: Sequence[str],
+        lanes: Mapping[str, Any],
+    ) -> Outcome:
+        """Run the pipeline and keep in the register how it went. Every write can be repeated."""
+        call, run = received.call, str(DBOS.workflow_id)
+        self.register.begin(call, plan, run, attempt(run))
+        try:
+            outcome = understand(
+                received, _DurableRun(self, plan, targets, lanes), self._workshop.stages(plan)
+            )
+        except PipelineError as error:
+            if lanes and self.again(run, error):
+                self.register.resubmit(call, plan, attempt(run) + 1)
+            else:
+                self.register.fail(call, run, error.code, error.message)
+            raise
+        entry = self._workshop.entry(outcome)
+        if entry.text is not None:
+            self.register.index(call, entry.text)
+        text = json.dumps(plain(outcome), sort_keys=True)
+        self.register.end(
+            Revision(call, 0, plan, run, outcome.status, text, time.time()), **entry.values
+        )
+        return outcome
 
     def do(self, stage: Stage[Any], refs: Sequence[Ref[Any]]) -> Ref[Any]:
         """Run one stage, or return what it gave before on the same inputs."""
@@ -192,19 +319,24 @@ class Engine:
     def do_delivery(self, note: Ref[CaseNote], target: str) -> None:
         DBOS.run_step(_options("deliver"), self._workshop.deliver, target, note)
 
-    def start_deliveries(self, note: Ref[CaseNote], targets: Sequence[str]) -> None:
+    def start_deliveries(
+        self, note: Ref[CaseNote], targets: Sequence[str], *, queued: bool
+    ) -> None:
         for target in targets:
-            with SetWorkflowID(_delivery(note.call, target, note.sha256)):
-                DBOS.start_workflow(self._deliver, note, target)
+            with SetWorkflowID(delivery_name(note.call, target, note.sha256)):
+                if queued:
+                    DBOS.enqueue_workflow(CRM, self._deliver, note, target)
+                else:
+                    DBOS.start_workflow(self._deliver, note, target)
 
     def _deliver_rest(self, note: Ref[CaseNote], targets: Sequence[str]) -> None:
         """Start the deliveries of a finished call that are new, or failed when last tried."""
         for target in targets:
-            name = _delivery(note.call, target, note.sha256)
-            found = _newest(name)
-            if found is not None and (found[1] in OPEN or found[1] == "SUCCESS"):
+            name = delivery_name(note.call, target, note.sha256)
+            found = newest(name)
+            if found is not None and found.status in (*OPEN, "SUCCESS"):
                 continue
-            with SetWorkflowID(f"{name}-{_attempt(found[0]) + 1}" if found else name):
+            with SetWorkflowID(f"{name}-{attempt(found.workflow_id) + 1}" if found else name):
                 DBOS.start_workflow(self._deliver, note, target)
 
     def forget(self, refs: Sequence[Ref[Any]]) -> None:
@@ -223,15 +355,41 @@ class Engine:
     def reached(self, stage: str, point: str) -> None:
         """Named points of a stage's life; the crash tests end the process at each of them."""
 
+    def in_lane(self, plan: str, stage: Stage[Any], refs: Sequence[Ref[Any]], priority: int) -> Any:
+        """Have a stage done by the workers of its lane, and wait for it."""
+        name = lane_name(str(DBOS.workflow_id), stage.name)
+        with SetWorkflowID(name), SetEnqueueOptions(priority=priority):
+            handle = DBOS.enqueue_workflow(stage.lane, self._stage, plan, stage.name, list(refs))
+        return handle.get_result(polling_interval_sec=POLL)
+
+    def _take_over(self, executor: str) -> int:
+        return len(DBOS._recover_pending_workflows([executor]))
+
+    def _alive(self, executor: str) -> bool:
+        if self._many:
+            return executor in self.heartbeats.living()
+        return self._executor.alive(executor)
+
 
 class _DurableRun:
     """`ports.Run` for one call: every step journaled."""
 
-    def __init__(self, engine: Engine, plan: str, targets: Sequence[str]) -> None:
+    def __init__(
+        self, engine: Engine, plan: str, targets: Sequence[str], lanes: Mapping[str, Any]
+    ) -> None:
         self._engine, self._plan, self._targets = engine, plan, targets
+        self._lanes, self._priority = lanes.get("lanes", ()), lanes.get("priority", LIVE)
 
     def step(self, stage: Stage[Any], *refs: Ref[Any]) -> Any:
-        return DBOS.run_step(_options(stage.name), self._engine.do, stage, refs)
+        try:
+            if stage.lane in self._lanes:
+                return self._engine.in_lane(self._plan, stage, refs, self._priority)
+            return DBOS.run_step(_options(stage.name), self._engine.do, stage, refs)
+        except DBOSMaxStepRetriesExceeded as given_up:
+            last = given_up.errors[-1] if given_up.errors else None
+            if isinstance(last, PipelineError):  # says what did not answer
+                raise last from given_up
+            raise
 
     def look(self, ref: Ref[Any], /) -> Any:
         return self._engine.read(ref)
@@ -240,7 +398,7 @@ class _DurableRun:
         DBOS.run_step({"name": "forget"}, self._engine.forget, refs)
 
     def deliver(self, note: Ref[CaseNote], /) -> None:
-        self._engine.start_deliveries(note, self._targets)
+        self._engine.start_deliveries(note, self._targets, queued=CRM in self._lanes)
 
 
 def _options(name: str) -> StepOptions:
@@ -257,29 +415,3 @@ def _options(name: str) -> StepOptions:
 def _memo_key(stage: Stage[Any], refs: Sequence[Ref[Any]]) -> str:
     text = json.dumps([stage.name, stage.version, [[r.kind, r.sha256] for r in refs]])
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _name(call: str, plan: str) -> str:
-    return f"{call}.{plan}"
-
-
-def _delivery(call: str, target: str, revision: str) -> str:
-    return f"{call}.to.{hashlib.sha256(target.encode()).hexdigest()[:16]}.{revision[:16]}"
-
-
-def _attempt(run: str) -> int:
-    _, _, number = run.partition("-")
-    return int(number or 1)
-
-
-def _newest(name: str) -> tuple[str, str] | None:
-    """Return (run, state) of the newest attempt under this name."""
-    rows = [
-        row
-        for row in DBOS.list_workflows(workflow_id_prefix=name)
-        if row.workflow_id.partition("-")[0] == name
-    ]
-    if not rows:
-        return None
-    newest = max(rows, key=lambda row: _attempt(row.workflow_id))
-    return newest.workflow_id, newest.status

@@ -40,5 +40,16 @@ class Executor:
                 continue  # alive, or somebody else has just recovered it
         return count
 
+    def alive(self, executor: str) -> bool:
+        """Say whether a process of this machine still holds its lock."""
+        try:
+            with (self._folder / executor).open() as other:
+                fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except FileNotFoundError:
+            pass
+        return executor == self.id
+
     def close(self) -> None:
         self._lock.close()

@@ -21,7 +21,7 @@ from voice_pipeline.errors import BadInput, Misconfigured
 from voice_pipeline.knowledge.article import Article, Audience, ReadArticle, expires_in
 from voice_pipeline.policy.source import Fault
 from voice_pipeline.ports import Vectors
-from voice_pipeline.store.database import deciding
+from voice_pipeline.store.database import deciding, put_row
 from voice_pipeline.store.tables import (
     article_events,
     article_marks,
@@ -105,7 +105,7 @@ class Library:
         faults: list[Fault] = []
         for one in sorted(read, key=lambda one: (one.article.id, one.article.version)):
             article = one.article
-            with deciding(self._database) as db:
+            with deciding(self._database, "articles") as db:
                 kept = _versions(db, article.id)
                 same = next((e for e in kept if e.article.version == article.version), None)
                 if same and same.article.sha256 == article.sha256:
@@ -144,14 +144,14 @@ class Library:
         Raises:
             BadInput: there is none, it is out of date, or `by` owns or imported it.
         """
-        with deciding(self._database) as db:
+        with deciding(self._database, "articles") as db:
             entry = _chosen(db, name, version, ("proposed",))
             _approve(db, entry, _person(by, "--by"), _reason(why), today)
         return entry.article
 
     def retire(self, name: str, *, by: str, why: str, version: int | None = None) -> Article:
         """Take an article out of use: the approved version, else the newest proposed one."""
-        with deciding(self._database) as db:
+        with deciding(self._database, "articles") as db:
             entry = _chosen(db, name, version, ("approved", "proposed"))
             _set(db, entry.article, "retired")
             _note(db, entry.article, "retired", _person(by, "--by"), _reason(why), was=entry.state)
@@ -163,7 +163,7 @@ class Library:
         Raises:
             BadInput: the article is unknown, or there is nothing to take back.
         """
-        with deciding(self._database) as db:
+        with deciding(self._database, "articles") as db:
             kept = {entry.article.version: entry.article for entry in _versions(db, name)}
             events = _events(db, name)
             undone = {event.undoes for event in events}
@@ -188,7 +188,7 @@ class Library:
 
     def mark(self, name: str, verdict: Verdict, *, by: str, call: str | None = None) -> Article:
         """Keep what somebody says of a suggestion of this article."""
-        with deciding(self._database) as db:
+        with deciding(self._database, "articles") as db:
             entry = _chosen(db, name, None, ("approved", "superseded", "retired", "proposed"))
             db.execute(
                 article_marks.insert().values(
@@ -268,13 +268,13 @@ class Library:
 
     def keep_vectors(self, sha256: str, made_by: str, vectors: Vectors) -> None:
         row = {
+            "sha256": sha256,
+            "made_by": made_by,
             "dimension": vectors.shape[1],
             "vectors": np.ascontiguousarray(vectors, dtype="<f4").tobytes(),
         }
-        same = (article_vectors.c.sha256 == sha256) & (article_vectors.c.made_by == made_by)
         with self._database.begin() as db:
-            db.execute(article_vectors.delete().where(same))
-            db.execute(article_vectors.insert().values(sha256=sha256, made_by=made_by, **row))
+            put_row(db, article_vectors, row)
 
     def drop_vectors(self) -> int:
         """Forget all vectors, whatever model made them; return of how many articles."""
@@ -367,9 +367,11 @@ def _chosen(db: sa.Connection, name: str, version: int | None, states: Sequence[
 
 
 def _versions(db: sa.Connection, name: str | None) -> list[Entry]:
-    statement = sa.select(articles).order_by(articles.c.id, articles.c.version)
+    statement = sa.select(articles)
     if name is not None:
         statement = statement.where(articles.c.id == name)
+    # Sorted here: databases differ in how they order letters and hyphens.
+    rows = sorted(db.execute(statement), key=lambda row: (row.id, row.version))
     return [
         Entry(
             Article(
@@ -384,7 +386,7 @@ def _versions(db: sa.Connection, name: str | None) -> list[Entry]:
             ),
             row.state,
         )
-        for row in db.execute(statement)
+        for row in rows
     ]
 
 

@@ -19,13 +19,18 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 from obstore.store import LocalStore
-from sqlalchemy.dialects.sqlite import insert
 
 from redaction.hashes import HashKey
 from voice_pipeline.domain import Receipt, Ref
 from voice_pipeline.errors import Misconfigured, Permanent
 from voice_pipeline.store import sealing
-from voice_pipeline.store.database import migrate, sqlite_engine
+from voice_pipeline.store.database import (
+    add_new,
+    migrate,
+    open_database,
+    put_row,
+    retry_on_faults,
+)
 from voice_pipeline.store.shelf import BlobShelf
 from voice_pipeline.store.tables import calls, deliveries, plans, progress, results
 
@@ -54,13 +59,18 @@ class DeliveryRow:
 
 
 class Store:
-    """One data folder. Safe for several processes at once."""
+    """One data folder, and the database beside it. Safe for several processes at once."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, database: str | None = None) -> None:
         """Open or create a data folder.
 
+        Args:
+            root: the folder.
+            database: URL of a PostgreSQL database; None: SQLite in the folder.
+
         Raises:
-            Misconfigured: the folder cannot be made or written.
+            Misconfigured: the folder cannot be made or written, the database does not answer, or
+                its schema is of a newer release.
         """
         self.root = root
         try:
@@ -68,14 +78,21 @@ class Store:
             with self.setup_lock():
                 self._master = _secret(root / MASTER_KEY)
                 self._signing = _secret(root / SIGNING_KEY)
-                self.database = sqlite_engine(root / "calls.db")
+                self.database = open_database(database, root / "calls.db")
                 migrate(self.database)
-        except (OSError, sa.exc.OperationalError) as error:
+        except (OSError, sa.exc.DBAPIError) as error:
+            if database is not None and isinstance(error, sa.exc.DBAPIError):
+                raise Misconfigured(
+                    "the database of the setting `database` does not answer, or does not let us "
+                    f"in or make tables ({type(error.orig).__name__}); is the URL right?",
+                    code="database",
+                ) from None  # the driver's message names host and user
             raise Misconfigured(
                 f"{root}: the data folder cannot be used ({type(error).__name__}); "
                 "name a folder you may write to with --data",
                 code="data_folder",
             ) from error
+        retry_on_faults(self.database)
         self._keys: dict[str, bytes] = {}
         self.shelf = BlobShelf(LocalStore(root / "blobs"), self._key_of)
 
@@ -100,7 +117,7 @@ class Store:
             "received_at": time.time(),
         }
         with self.database.begin() as db:
-            db.execute(insert(calls).values(row).on_conflict_do_nothing())
+            add_new(db, calls, row)
 
     def set_received(self, ref: Ref[Any]) -> None:
         with self.database.begin() as db:
@@ -155,7 +172,7 @@ class Store:
         text = json.dumps(settings, sort_keys=True, separators=(",", ":"))
         name = hashlib.sha256(text.encode()).hexdigest()[:16]
         with self.database.begin() as db:
-            db.execute(insert(plans).values(plan=name, settings=text).on_conflict_do_nothing())
+            add_new(db, plans, {"plan": name, "settings": text})
         return name
 
     def plan(self, name: str) -> dict[str, Any]:
@@ -190,7 +207,7 @@ class Store:
             "made_at": time.time(),
         }
         with self.database.begin() as db:
-            db.execute(insert(results).values(row).on_conflict_do_nothing())
+            add_new(db, results, row)
 
     def made_at(self, ref: Ref[Any]) -> float:
         """Return when a stage first gave this record, in seconds since the epoch."""
@@ -225,14 +242,9 @@ class Store:
     def note_progress(
         self, call: str, stage: str, share: float, seconds: float | None = None
     ) -> None:
-        row = {"share": share, "seconds": seconds, "at": time.time()}
-        statement = insert(progress).values(call=call, stage=stage, **row)
+        row = {"call": call, "stage": stage, "share": share, "seconds": seconds, "at": time.time()}
         with self.database.begin() as db:
-            db.execute(
-                statement.on_conflict_do_update(
-                    index_elements=[progress.c.call, progress.c.stage], set_=row
-                )
-            )
+            put_row(db, progress, row)
 
     def progress(self, call: str) -> list[StageProgress]:
         with self.database.connect() as db:
@@ -255,7 +267,7 @@ class Store:
             "created_at": time.time(),
         }
         with self.database.begin() as db:
-            db.execute(insert(deliveries).values(row).on_conflict_do_nothing())
+            add_new(db, deliveries, row)
         return next(d for d in self.deliveries(call) if d.key == key)
 
     def count_attempt(self, key: str) -> None:

@@ -50,7 +50,7 @@ class RouteChanges:
             "sha256": blob.ref.sha256,
         }
         last = sa.select(route_changes.c.after).where(route_changes.c.call == change.call)
-        with deciding(self._store.database) as db:
+        with deciding(self._store.database, change.call) as db:
             at_last = db.scalar(last.order_by(route_changes.c.number.desc()).limit(1))
             if at_last is not None and at_last != change.before:
                 raise BadInput(

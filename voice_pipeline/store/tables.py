@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 metadata = sa.MetaData()
 
-# one row a call; wrapped_key is NULL once the call was erased
+# one row a call; wrapped_key is NULL once the call was erased, and so is what was said about it
 calls = sa.Table(
     "calls",
     metadata,
@@ -16,6 +16,90 @@ calls = sa.Table(
     sa.Column(
         "received_at", sa.Float, nullable=False
     ),  # seconds since the epoch; raw audio ages from it
+    sa.Column("tenant", sa.String(64), nullable=False, server_default="default"),
+    # received running held done failed cancelled erased
+    sa.Column("status", sa.String(12), nullable=False, server_default="received"),
+    sa.Column("version", sa.Integer, nullable=False, server_default="1"),  # grows with each change
+    sa.Column("plan", sa.String(64), nullable=True),  # that it waits for, or that it ran under
+    sa.Column("run", sa.String(160), nullable=True),  # of the engine; NULL: not handed over yet
+    sa.Column("attempt", sa.Integer, nullable=False, server_default="1"),  # number of that run
+    sa.Column("targets", sa.Text, nullable=False, server_default="[]"),  # JSON list
+    sa.Column("revision", sa.Integer, nullable=False, server_default="0"),  # newest that ended
+    sa.Column("backfill", sa.Boolean, nullable=False, server_default=sa.false()),
+    # as handed in, redacted: what lists filter by
+    sa.Column("name", sa.String(400), nullable=True),
+    sa.Column("sha256", sa.String(64), nullable=True),  # of the file's bytes
+    sa.Column("size", sa.BigInteger, nullable=True),  # bytes
+    sa.Column("queue", sa.String(200), nullable=True),
+    sa.Column("agent", sa.String(200), nullable=True),
+    sa.Column("team", sa.String(200), nullable=True),
+    sa.Column("customer_ref", sa.String(200), nullable=True),
+    sa.Column("call_ref", sa.String(200), nullable=True),
+    sa.Column("started_at", sa.String(40), nullable=True),  # ISO 8601
+    sa.Column("uploaded_by", sa.String(200), nullable=True),
+    sa.Column("duplicate_of", sa.String(64), nullable=True),
+    # as found out
+    sa.Column("duration", sa.Float, nullable=True),  # seconds
+    sa.Column("ended_at", sa.Float, nullable=True),  # seconds since the epoch
+    sa.Column("code", sa.String(60), nullable=True),  # why it failed or is held
+    sa.Column("detail", sa.Text, nullable=True),  # one sentence, never call content
+    sa.Column("request_type", sa.String(80), nullable=True),
+    sa.Column("urgency", sa.String(10), nullable=True),
+    sa.Column("flags", sa.Text, nullable=True),  # categories, sorted, between commas
+    sa.Column("review", sa.String(12), nullable=True),  # required approved rejected; NULL: none
+    sa.Index("calls_by_time", "tenant", "received_at", "call"),
+    sa.Index("calls_by_status", "tenant", "status", "received_at"),
+    sa.Index("calls_by_customer", "tenant", "customer_ref"),
+    sa.Index("calls_by_sha256", "tenant", "sha256"),
+)
+
+# every way in which a call has ended: another plan makes another revision, none is overwritten
+revisions = sa.Table(
+    "revisions",
+    metadata,
+    sa.Column("call", sa.String(64), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),  # from 1
+    sa.Column("plan", sa.String(64), nullable=False),
+    sa.Column("run", sa.String(160), nullable=False),
+    sa.Column("status", sa.String(12), nullable=False),  # done held
+    sa.Column("outcome", sa.Text, nullable=False),  # JSON: names of kept records
+    sa.Column("made_at", sa.Float, nullable=False),
+    sa.UniqueConstraint("call", "run"),
+)
+
+# answers to uploads that carried a key, so that sending one again makes no second call
+idempotency = sa.Table(
+    "idempotency",
+    metadata,
+    sa.Column("tenant", sa.String(64), primary_key=True),
+    sa.Column("key", sa.String(64), primary_key=True),  # sha256 of the header
+    sa.Column("fingerprint", sa.String(64), nullable=False),  # of body and metadata
+    sa.Column("call", sa.String(64), nullable=False),
+    sa.Column("at", sa.Float, nullable=False),
+)
+
+# what happened, in the order in which it became visible: integrations read it with a cursor
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("tenant", sa.String(64), nullable=False),
+    sa.Column("queue", sa.String(200), nullable=True),
+    sa.Column("type", sa.String(60), nullable=False),
+    sa.Column("call", sa.String(64), nullable=False, index=True),
+    sa.Column("at", sa.Float, nullable=False),
+    sa.Column("data", sa.Text, nullable=False),  # JSON: codes and numbers
+)
+
+# processes that work on calls and when each was last seen
+executors = sa.Table(
+    "executors",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("seen", sa.Float, nullable=False),  # seconds since the epoch, database's clock
+    sa.Column("started", sa.Float, nullable=False),
+    sa.Column("host", sa.String(200), nullable=False),
+    sa.Column("queues", sa.String(200), nullable=False),
 )
 
 # what a set of choices (models, policy, options) was when a call ran: named, never edited

@@ -1,0 +1,425 @@
+"""The register of calls: what lists, searches and status pages read, and what is still to be done.
+
+One row a call, one row a revision, one event a change. Holds names, codes and redacted metadata;
+the redacted text stands in a search index of its own. Whoever reads must say for whom: every
+query takes a `Scope`, and refuses to look beyond it.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+
+from voice_pipeline.errors import BadInput
+from voice_pipeline.store.database import add_new, deciding
+from voice_pipeline.store.tables import calls, events, idempotency, revisions
+
+FINAL = ("held", "done", "failed", "cancelled", "erased")
+METADATA = ("queue", "agent", "team", "customer_ref", "call_ref", "started_at")
+FILTERS = ("status", "agent", "team", "customer_ref", "call_ref", "request_type", "review")
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whose calls may be seen: one tenant's, of some queues or of all."""
+
+    tenant: str = "default"
+    queues: frozenset[str] | None = None  # None: every queue
+
+
+@dataclass(frozen=True, slots=True)
+class CallRow:
+    """A call as the register has it; the columns of `calls` without its key."""
+
+    call: str
+    received_sha256: str | None
+    received_at: float  # seconds since the epoch
+    tenant: str
+    status: str
+    version: int
+    plan: str | None
+    run: str | None
+    attempt: int
+    targets: str
+    revision: int
+    backfill: bool
+    name: str | None
+    sha256: str | None
+    size: int | None
+    queue: str | None
+    agent: str | None
+    team: str | None
+    customer_ref: str | None
+    call_ref: str | None
+    started_at: str | None
+    uploaded_by: str | None
+    duplicate_of: str | None
+    duration: float | None
+    ended_at: float | None
+    code: str | None
+    detail: str | None
+    request_type: str | None
+    urgency: str | None
+    flags: str | None
+    review: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """One way in which a call ended."""
+
+    call: str
+    number: int
+    plan: str
+    run: str
+    status: str
+    outcome: str  # JSON of the pipeline's Outcome
+    made_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a call."""
+
+    number: int
+    tenant: str
+    queue: str | None
+    type: str
+    call: str
+    at: float
+    data: str  # JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """A recording that was handed in, as it enters the register."""
+
+    call: str
+    received_sha256: str
+    plan: str
+    targets: Sequence[str] = ()
+    tenant: str = "default"
+    name: str = ""
+    sha256: str = ""
+    size: int = 0
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    uploaded_by: str | None = None
+    backfill: bool = False
+    key: str | None = None  # sha256 of the Idempotency-Key
+    fingerprint: str = ""
+
+
+class Register:
+    """Rows of calls in one database; safe for several processes at once."""
+
+    def __init__(self, database: sa.Engine) -> None:
+        self._database = database
+
+    # ------------------------------------------------------------ coming in
+
+    def admit(self, admission: Admission) -> CallRow:
+        """Enter a call whose bytes are kept, with the answer to its idempotency key, at once.
+
+        Returns:
+            The call's row; an earlier call's row if the same key came with the same body before.
+
+        Raises:
+            BadInput: the key came with another body before (code `idempotency_conflict`).
+        """
+        a = admission
+        with self._database.begin() as db:
+            if a.key is not None:
+                row = {"tenant": a.tenant, "key": a.key, "fingerprint": a.fingerprint,
+                       "call": a.call, "at": time.time()}  # fmt: skip
+                add_new(db, idempotency, row)
+                known = db.execute(
+                    sa.select(idempotency.c.call, idempotency.c.fingerprint).where(
+                        idempotency.c.tenant == a.tenant, idempotency.c.key == a.key
+                    )
+                ).one()
+                if known.fingerprint != a.fingerprint:
+                    raise BadInput(
+                        "this Idempotency-Key came with another body before; use a new key for a "
+                        "new recording",
+                        code="idempotency_conflict",
+                    )
+                if known.call != a.call:
+                    return self._row(db, known.call)
+            twin = db.scalar(
+                sa.select(calls.c.call)
+                .where(
+                    calls.c.tenant == a.tenant,
+                    calls.c.sha256 == a.sha256,
+                    calls.c.call != a.call,
+                    calls.c.status != "erased",
+                )
+                .order_by(calls.c.received_at)
+                .limit(1)
+            )
+            values = {
+                "received_sha256": a.received_sha256, "received_at": time.time(),
+                "tenant": a.tenant, "status": "received", "plan": a.plan, "run": None,
+                "targets": json.dumps(list(a.targets)), "name": a.name[:400], "sha256": a.sha256,
+                "size": a.size, "uploaded_by": a.uploaded_by, "backfill": a.backfill,
+                "duplicate_of": twin, "code": None, "detail": None, "ended_at": None,
+                **{name: _short(a.metadata.get(name)) for name in METADATA},
+            }  # fmt: skip
+            db.execute(calls.update().where(calls.c.call == a.call).values(**values))
+            self._event(db, "call.received", a.call)
+            return self._row(db, a.call)
+
+    def waiting(self, limit: int = 100) -> list[CallRow]:
+        """Return calls that were admitted and not yet handed to the engine, live ones first."""
+        with self._database.connect() as db:
+            rows = db.execute(
+                sa.select(*_columns())
+                .where(calls.c.status == "received", calls.c.run.is_(None), calls.c.plan != "")
+                .order_by(calls.c.backfill, calls.c.received_at)
+                .limit(limit)
+            ).all()
+        return [CallRow(*row) for row in rows]
+
+    def handed_over(self, call: str, run: str) -> None:
+        """Note which run of the engine works on a call."""
+        with self._database.begin() as db:
+            db.execute(calls.update().where(calls.c.call == call).values(run=run))
+
+    # ------------------------------------------------------------ changing
+
+    def change(self, call: str, event: str, unless: Sequence[str] = (), **values: Any) -> bool:
+        """Change a call's row and tell of it; nothing happens in the states of `unless`.
+
+        Returns:
+            Whether the row was changed.
+        """
+        with self._database.begin() as db:
+            return self._change(db, call, event, unless, values)
+
+    def end(self, revision: Revision, **values: Any) -> bool:
+        """Keep how a run ended and show it as the call's state; the second time nothing happens.
+
+        Args:
+            revision: its `number` is chosen here.
+            values: columns of the call that the run found out.
+        """
+        with deciding(self._database) as db:
+            known = db.scalar(
+                sa.select(revisions.c.number).where(
+                    revisions.c.call == revision.call, revisions.c.run == revision.run
+                )
+            )
+            if known is not None:
+                return False
+            newest = db.scalar(
+                sa.select(sa.func.max(revisions.c.number)).where(revisions.c.call == revision.call)
+            )
+            number = (newest or 0) + 1
+            db.execute(
+                revisions.insert().values(
+                    call=revision.call, number=number, plan=revision.plan, run=revision.run,
+                    status=revision.status, outcome=revision.outcome, made_at=revision.made_at,
+                )
+            )  # fmt: skip
+            return self._change(
+                db,
+                revision.call,
+                f"call.{revision.status}",
+                ("erased", "cancelled"),
+                values
+                | {"status": revision.status, "revision": number, "ended_at": revision.made_at},
+            )
+
+    def index(self, call: str, body: str) -> None:
+        """Make a call's redacted text searchable, instead of what was there."""
+        with self._database.begin() as db:
+            db.execute(sa.text("delete from call_texts where call = :call"), {"call": call})
+            db.execute(
+                sa.text("insert into call_texts (call, body) values (:call, :body)"),
+                {"call": call, "body": body},
+            )
+
+    def begin(self, call: str, plan: str, run: str, attempt: int) -> None:
+        """A run has taken a call up; a second time, after a crash, nothing changes."""
+        self.change(
+            call, "call.started", ("erased", "cancelled", "running"), status="running", plan=plan,
+            run=run, attempt=attempt, code=None, detail=None,
+        )  # fmt: skip
+
+    def fail(self, call: str, run: str, code: str, detail: str) -> bool:
+        """A run has failed for good."""
+        return self.change(
+            call, "call.failed", ("erased", "cancelled", "failed"), status="failed", run=run,
+            code=code, detail=detail, ended_at=time.time(),
+        )  # fmt: skip
+
+    def resubmit(self, call: str, plan: str, attempt: int) -> bool:
+        """Let a call be handed to the engine again, as that attempt."""
+        return self.change(
+            call, "call.resubmitted", ("erased",), status="received", plan=plan, run=None,
+            attempt=attempt, code=None, detail=None, ended_at=None,
+        )  # fmt: skip
+
+    def tell(self, call: str, event: str, **data: Any) -> None:
+        """Add an event of a call."""
+        with self._database.begin() as db:
+            self._event(db, event, call, data)
+
+    # ------------------------------------------------------------ reading
+
+    def get(self, call: str, scope: Scope | None = None) -> CallRow | None:
+        """Return a call's row, if it is in scope; None as the scope: whoever's it is."""
+        query = sa.select(*_columns()).where(calls.c.call == call)
+        with self._database.connect() as db:
+            row = db.execute(_within(query, scope)).first()
+        return CallRow(*row) if row else None
+
+    def find(
+        self,
+        scope: Scope,
+        *,
+        filters: Mapping[str, str] | None = None,
+        flag: str | None = None,
+        queue: str | None = None,
+        words: str | None = None,
+        since: float | None = None,
+        until: float | None = None,
+        before: tuple[float, str] | None = None,
+        limit: int = 50,
+    ) -> list[CallRow]:
+        """Return calls in scope, newest first.
+
+        Args:
+            filters: column -> value, of FILTERS.
+            flag: an escalation category that must have fired.
+            queue: only this queue.
+            words: words that the redacted text must hold, all of them.
+            since: received at or after, seconds since the epoch.
+            until: received before.
+            before: the place of the row after which to go on (received_at, call).
+            limit: at most so many rows.
+        """
+        query = _within(sa.select(*_columns()), scope)
+        for name, value in (filters or {}).items():
+            if name not in FILTERS:
+                raise BadInput(f"calls have no filter {name}", code="filter")
+            query = query.where(calls.c[name] == value)
+        if flag is not None:
+            query = query.where(calls.c.flags.contains(f",{flag},", autoescape=True))
+        if queue is not None:
+            query = query.where(calls.c.queue == queue)
+        if since is not None:
+            query = query.where(calls.c.received_at >= since)
+        if until is not None:
+            query = query.where(calls.c.received_at < until)
+        if words is not None:
+            query = query.where(calls.c.call.in_(self._matching(words)))
+        if before is not None:
+            at, call = before
+            query = query.where(
+                (calls.c.received_at < at) | ((calls.c.received_at == at) & (calls.c.call < call))
+            )
+        query = query.order_by(calls.c.received_at.desc(), calls.c.call.desc()).limit(limit)
+        with self._database.connect() as db:
+            return [CallRow(*row) for row in db.execute(query).all()]
+
+    def revision(self, call: str, number: int | None = None) -> Revision | None:
+        """Return one revision of a call, the newest where no number is named."""
+        query = sa.select(revisions).where(revisions.c.call == call)
+        if number is not None:
+            query = query.where(revisions.c.number == number)
+        with self._database.connect() as db:
+            row = db.execute(query.order_by(revisions.c.number.desc()).limit(1)).first()
+        return Revision(*row) if row else None
+
+    def revisions(self, call: str | None = None) -> list[Revision]:
+        """Return the revisions of a call, or of every call, in the order in which they ended."""
+        query = sa.select(revisions).order_by(revisions.c.made_at, revisions.c.number)
+        if call is not None:
+            query = query.where(revisions.c.call == call)
+        with self._database.connect() as db:
+            return [Revision(*row) for row in db.execute(query).all()]
+
+    def events(self, scope: Scope, after: int = 0, limit: int = 100) -> list[Event]:
+        """Return what happened after the event of that number, in order."""
+        query = sa.select(events).where(events.c.number > after, events.c.tenant == scope.tenant)
+        if scope.queues is not None:
+            query = query.where(events.c.queue.in_(sorted(scope.queues)))
+        with self._database.connect() as db:
+            rows = db.execute(query.order_by(events.c.number).limit(limit)).all()
+        return [Event(*row) for row in rows]
+
+    def counts(self) -> dict[str, int]:
+        """Return how many calls are in each state."""
+        query = sa.select(calls.c.status, sa.func.count()).group_by(calls.c.status)
+        with self._database.connect() as db:
+            return {status: count for status, count in db.execute(query).all()}
+
+    # ------------------------------------------------------------ inside
+
+    def _matching(self, words: str) -> Any:
+        """Return a query of the calls whose text holds all the words."""
+        if self._database.dialect.name == "sqlite":
+            terms = " ".join('"' + word.replace('"', '""') + '"' for word in words.split())
+            where = sa.text("call_texts match :terms").bindparams(terms=terms or '""')
+        else:
+            where = sa.text("words @@ plainto_tsquery('simple', :terms)").bindparams(terms=words)
+        return sa.select(sa.column("call")).select_from(sa.table("call_texts")).where(where)
+
+    def _change(
+        self, db: sa.Connection, call: str, event: str, unless: Sequence[str],
+        values: Mapping[str, Any],
+    ) -> bool:  # fmt: skip
+        changed = db.execute(
+            calls.update()
+            .where(calls.c.call == call, calls.c.status.not_in(unless))
+            .values(version=calls.c.version + 1, **values)
+        ).rowcount
+        if changed:
+            told = {k: v for k, v in values.items() if k in ("status", "code", "revision")}
+            self._event(db, event, call, told)
+        return bool(changed)
+
+    def _event(
+        self, db: sa.Connection, event: str, call: str, data: Mapping[str, Any] | None = None
+    ) -> None:
+        """Add an event in the transaction of the change that it tells of.
+
+        On PostgreSQL numbers are drawn before they become visible: a lock until the commit keeps
+        a reader with a cursor from passing one that is still to come.
+        """
+        if db.dialect.name == "postgresql":
+            db.execute(sa.text("select pg_advisory_xact_lock(7015)"))
+        row = db.execute(
+            sa.select(calls.c.tenant, calls.c.queue).where(calls.c.call == call)
+        ).one()
+        db.execute(
+            events.insert().values(
+                tenant=row.tenant, queue=row.queue, type=event, call=call, at=time.time(),
+                data=json.dumps(data or {}, sort_keys=True),
+            )
+        )  # fmt: skip
+
+    def _row(self, db: sa.Connection, call: str) -> CallRow:
+        return CallRow(*db.execute(sa.select(*_columns()).where(calls.c.call == call)).one())
+
+
+def _columns() -> list[sa.Column[Any]]:
+    return [calls.c[name] for name in CallRow.__dataclass_fields__]
+
+
+def _within(query: sa.Select[Any], scope: Scope | None) -> sa.Select[Any]:
+    if scope is None:
+        return query
+    query = query.where(calls.c.tenant == scope.tenant)
+    if scope.queues is not None:
+        query = query.where(calls.c.queue.in_(sorted(scope.queues)))
+    return query
+
+
+def _short(value: str | None) -> str | None:
+    return value[:200] if value else None
