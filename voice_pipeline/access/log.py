@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -23,7 +23,7 @@ from voice_pipeline.access.principal import Principal
 from voice_pipeline.store.database import deciding
 from voice_pipeline.store.tables import access_log, access_log_head
 
-Outcome = Literal["shown", "denied", "not_found", "failed"]
+Outcome = Literal["shown", "done", "denied", "not_found", "failed"]
 FIRST = "0" * 64  # what the first row names as the one before
 CONTEXT = b"voice-pipeline access log 1\n"  # a signature of a redaction log cannot stand here
 PAGE = 1000  # rows read at once
@@ -44,13 +44,22 @@ class Look:
     what: str  # what was looked at, for example `note`
     why: str  # what the person gave as reason, or nothing
     address: str
-    outcome: str  # shown | denied | not_found | failed
+    outcome: str  # shown | done | denied | not_found | failed
     previous: str  # hash of the row before
 
     @property
     def sha256(self) -> str:
         text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The signed end of the chain."""
+
+    number: int
+    sha256: str  # of the row with that number
+    signature: str  # Ed25519, hexadecimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +77,7 @@ FAULTS = {
     "reordered": "does not follow on the row before it",
     "unsigned": "the end of the chain is not signed with this folder's key",
     "cut": "the chain ends before the row that was signed as its last",
-    "other_head": "is not the row that was noted elsewhere",
+    "other_head": "the row that was noted elsewhere is not in the chain",
 }
 
 
@@ -184,11 +193,11 @@ class AccessLog:
                 return
             last = rows[-1].number
 
-    def head(self) -> tuple[int, str, str] | None:
-        """Return number, hash and signature of the last row."""
+    def head(self) -> Head | None:
+        """Return the signed end; None before the first row."""
         with self._database.connect() as db:
             row = db.execute(sa.select(access_log_head)).first()
-        return (row.number, row.sha256, row.signature) if row else None
+        return Head(row.number, row.sha256, row.signature) if row else None
 
     def verify(self, noted: str | None = None) -> Verdict:
         """Check every row, their order and the signed end.
@@ -198,41 +207,55 @@ class AccessLog:
                 Only this finds that a whole older database was put in place of the newer one.
         """
         head = self.head()  # first: rows that come meanwhile are beyond it and do no harm
-        faults: list[Fault] = []
-        number, before, known = 0, FIRST, {0: FIRST}
-        at_head = None
-        wanted = int(noted.partition(":")[0]) if noted else -1
-        for look, kept in self.rows():
-            if look.number != number + 1:
-                faults.append(Fault("missing", look.number))
-            elif look.previous != before:
-                faults.append(Fault("reordered", look.number))
-            if look.sha256 != kept:
-                faults.append(Fault("edited", look.number))
-            number, before = look.number, kept
-            if head and number == head[0]:
-                at_head = kept
-            if number == wanted:
-                known[number] = kept
-        if head is None:
-            if number:
-                faults.append(Fault("unsigned", number))
-        elif at_head is None:
-            faults.append(Fault("cut", head[0]))
-        elif at_head != head[1] or not _signed(head, self._signer.public_key()):
-            faults.append(Fault("unsigned", head[0]))
-        if noted and f"{wanted}:{known.get(wanted)}" != noted:
-            faults.append(Fault("other_head", max(wanted, 0)))
-        return Verdict(number, f"{number}:{before}", tuple(faults))
+        return check(self.rows(), head, self.public_key, noted)
+
+
+def check(
+    rows: Iterable[tuple[Look, str]], head: Head | None, public_key: str, noted: str | None = None
+) -> Verdict:
+    """Check a chain from anywhere, for example from an export.
+
+    Args:
+        rows: each row with the hash that was kept beside it, oldest first.
+        head: what is said to be the end; None: nothing.
+        public_key: raw Ed25519 key that must have signed the end, hexadecimal.
+        noted: NUMBER:HASH that must be a row of the chain.
+    """
+    faults: list[Fault] = []
+    number, before = 0, FIRST
+    at_head: str | None = None
+    seen_noted = noted is None or noted == f"0:{FIRST}"
+    for look, kept in rows:
+        if look.number <= number or (look.number == number + 1 and look.previous != before):
+            faults.append(Fault("reordered", look.number))
+        elif look.number != number + 1:
+            faults.append(Fault("missing", look.number))
+        if look.sha256 != kept:
+            faults.append(Fault("edited", look.number))
+        number, before = look.number, kept
+        if head and number == head.number:
+            at_head = kept
+        seen_noted = seen_noted or f"{number}:{kept}" == noted
+    if head is None:
+        if number:
+            faults.append(Fault("unsigned", number))
+    elif at_head is None:
+        faults.append(Fault("cut", head.number))
+    elif at_head != head.sha256 or not _signed(head, public_key):
+        faults.append(Fault("unsigned", head.number))
+    if not seen_noted:
+        faults.append(Fault("other_head", number))
+    return Verdict(number, f"{number}:{before}", tuple(faults))
 
 
 def _statement(number: int, sha256: str) -> bytes:
     return CONTEXT + f"{number}:{sha256}".encode()
 
 
-def _signed(head: tuple[int, str, str], public: Ed25519PublicKey) -> bool:
+def _signed(head: Head, public_key: str) -> bool:
     try:
-        public.verify(bytes.fromhex(head[2]), _statement(head[0], head[1]))
+        public = Ed25519PublicKey.from_public_bytes(bytes.fromhex(public_key))
+        public.verify(bytes.fromhex(head.signature), _statement(head.number, head.sha256))
     except (InvalidSignature, ValueError):
         return False
     return True
