@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from voice_pipeline.domain import Receipt
 from voice_pipeline.errors import Misconfigured, Permanent
-from voice_pipeline.store import Store, sealing
+from voice_pipeline.store import Store
 from voice_pipeline.store.database import migrate
+from voice_pipeline.store.keys import new_key
 from voice_pipeline.store.sealing import CHUNK, HEADER, TAG, Opened, Sealer
 
 KEY = bytes(range(32))
@@ -106,7 +107,7 @@ def test_another_master_key_opens_nothing(tmp_path: Path, database: str | None) 
     store.open_call("c")
     ref = store.shelf.put("c", "CaseNote", b"{}")
     store.close()
-    (tmp_path / "master.key").write_bytes(sealing.new_key())
+    (tmp_path / "master.key").write_bytes(new_key())
     other = Store(tmp_path, database=database)
     with pytest.raises(Permanent) as raised:
         other.shelf.get(ref)

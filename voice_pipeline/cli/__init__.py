@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from voice_pipeline.cli.keeping import backup, master_key_app
 from voice_pipeline.cli.knowledge import knowledge_app
 from voice_pipeline.errors import BadInput, Misconfigured, PipelineError
 
@@ -33,6 +34,8 @@ app.add_typer(models_app, name="models")
 app.add_typer(log_app, name="log")
 app.add_typer(calls_app, name="calls")
 app.add_typer(knowledge_app, name="knowledge")
+app.add_typer(master_key_app, name="master-key")
+app.command(epilog="Example: voice-pipeline --data state backup /backups/monday")(backup)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 
