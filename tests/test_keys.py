@@ -209,7 +209,7 @@ def command(folder: Path, *words: str, **env: str) -> subprocess.CompletedProces
 def test_a_rotation_that_is_killed_is_finished_by_the_next(
     tmp_path: Path, database: str | None
 ) -> None:
-    """SIGKILL in the middle, three times: every call opens at every moment; one new key, not four."""
+    """SIGKILL in the middle, three times: every call opens all the time; one new key, not four."""
     store = Store(tmp_path, database=database)
     names = [f"c{number:04}" for number in range(800)]
     for name in names:
