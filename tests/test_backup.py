@@ -45,7 +45,7 @@ def results_again(data: Path, out: Path) -> Path:
 
 @pytest.mark.slow
 def test_a_restored_copy_gives_the_call_back(processed: tuple[Path, Path], tmp_path: Path) -> None:
-    """`backup`, the folder lost, the copy in its place: the same results, and no stage runs again."""
+    """`backup`, the folder lost, the copy in its place: the same results, no stage run."""
     data, results = processed
     done = run("--data", data, "backup", tmp_path / "copy", "--json")
     assert done.returncode == 0, done.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from obstore.exceptions import BaseError
@@ -40,7 +41,7 @@ def open_blobs(folder: Path, bucket: Bucket | None) -> ObjectStore:
         raise Misconfigured(
             "`blobs` takes `access_key` and `secret_key`, or neither of them", code="blobs_url"
         )
-    given = {
+    options = {
         "aws_endpoint": bucket.endpoint,
         "aws_region": bucket.region,
         "aws_access_key_id": bucket.access_key,
@@ -52,7 +53,7 @@ def open_blobs(folder: Path, bucket: Bucket | None) -> ObjectStore:
         return S3Store(
             place.netloc,
             prefix=place.path.strip("/") or None,
-            config={name: value for name, value in given.items() if value is not None},
+            config=cast(Any, {k: v for k, v in options.items() if v is not None}),
             client_options={
                 "timeout": timedelta(seconds=60),
                 "connect_timeout": timedelta(seconds=10),

@@ -87,11 +87,17 @@ def rotate(
     """
     renewed = _renew(store)
     current = store.keys.refresh()[0]
-    wrapped = closed = 0
+    wrapped = 0
+
+    def count(more: int) -> None:
+        nonlocal wrapped
+        wrapped += more
+        progress(wrapped)
+
     while True:
-        again, closed = _pass(store, current, batch, lambda n, done=wrapped: progress(done + n))
-        wrapped += again
-        if not again:
+        before = wrapped
+        closed = _pass(store, current, batch, count)
+        if wrapped == before:
             return Rotated(current.id.hex(), renewed, wrapped, closed)
 
 
@@ -133,11 +139,9 @@ def _renew(store: Store) -> bool:
     return False
 
 
-def _pass(
-    store: Store, current: MasterKey, batch: int, progress: Callable[[int], None]
-) -> tuple[int, int]:
-    """Wrap what is not wrapped by the current key; return how many were, and how many cannot be."""
-    after, wrapped, closed = "", 0, 0
+def _pass(store: Store, current: MasterKey, batch: int, count: Callable[[int], None]) -> int:
+    """Wrap what is not wrapped by the current key; return how many cannot be."""
+    after, closed = "", 0
     change = (
         calls.update()
         .where(calls.c.call == sa.bindparam("of"))
@@ -154,7 +158,7 @@ def _pass(
                 .limit(batch)
             ).all()
             if not rows:
-                return wrapped, closed
+                return closed
             changes = []
             for call, was in rows:
                 try:
@@ -166,8 +170,7 @@ def _pass(
             if changes:
                 db.execute(change, changes)
         after = rows[-1].call
-        wrapped += len(changes)
-        progress(wrapped)
+        count(len(changes))
 
 
 def _sealed_by(key: MasterKey) -> sa.ColumnElement[bool]:

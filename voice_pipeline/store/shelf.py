@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Literal, cast
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, NotSupportedError
@@ -95,7 +95,7 @@ class _Part:
             if self._file is not None:
                 obstore.rename(self._blobs, self._path, path, overwrite=overwrite)
             else:
-                mode = "overwrite" if overwrite else "create"
+                mode: Literal["overwrite", "create"] = "overwrite" if overwrite else "create"
                 obstore.put(self._blobs, path, bytes(self._held), mode=mode, use_multipart=False)
 
 
@@ -236,10 +236,12 @@ class BlobShelf:
         """Tell whether the blob of that name is what it says, to its last byte."""
         try:
             with self.open(ref) as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
+                digest = hashlib.sha256()
+                while piece := file.read(WINDOW):
+                    digest.update(piece)
         except Permanent:
             return False
-        return digest == ref.sha256
+        return digest.hexdigest() == ref.sha256
 
 
 def _sweep_folder(folder: Path, before: float) -> int:
