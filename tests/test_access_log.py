@@ -149,7 +149,7 @@ def test_a_chain_made_anew_is_found(engine: sa.Engine, log: AccessLog) -> None:
     with engine.begin() as db:
         db.execute(access_log.delete())
         db.execute(access_log_head.delete())
-    AccessLog(store.database, bytes(32)).append(WHO, "notes.read", "note", call="c-1")
+    AccessLog(engine, bytes(32)).append(WHO, "notes.read", "note", call="c-1")
     assert kinds(log) == [("unsigned", 1)]
 
 

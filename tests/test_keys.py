@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from voice_pipeline.access.keys import COST, KEY, Keys
 from voice_pipeline.access.limits import Buckets, network
+from voice_pipeline.access.log import AccessLog
 from voice_pipeline.access.permissions import PERMISSIONS, ROLES, Role, may
 from voice_pipeline.access.principal import (
     Forbidden,
@@ -340,35 +341,38 @@ def test_an_address_counts_once(address: str, counted: str) -> None:
     assert network(address) == counted
 
 
-def command(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "voice_pipeline", "--data", str(folder), *words],
-        capture_output=True, text=True,
-    )  # fmt: skip
-
-
 def test_the_command_prints_only_the_key(tmp_path: Path) -> None:
     """`KEY=$(voice-pipeline keys create ...)` works before anything was served, and beside it."""
     folder = tmp_path / "data"
-    made = command(folder, "keys", "create", "--role", "agent", "--queue", "billing",
-                   "--expires", "90d")  # fmt: skip
-    assert made.returncode == 0, made.stderr
+    made = subprocess.run(
+        [sys.executable, "-m", "voice_pipeline", "--data", folder, "keys", "create",
+         "--role", "agent", "--queue", "billing", "--expires", "90d"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
     key = made.stdout.removesuffix("\n")
     assert KEY.fullmatch(key)
     assert key not in made.stderr
     store = Store(folder)  # a service that runs
     keys = Keys(store.database)
     assert keys.verify(key).queues == {"billing"}
-    listed = json.loads(command(folder, "keys", "list", "--json").stdout)
-    assert [row["state"] for row in listed] == ["active"]
-    assert key.split("_")[2] not in json.dumps(listed)
-    rotated = command(folder, "keys", "rotate", key[:11], "--grace", "0").stdout.strip()
+
+    def run(*words: str) -> str:
+        done = CliRunner().invoke(app, ["--data", str(folder), "keys", *words])
+        assert done.exit_code == 0
+        return done.stdout.strip()
+
+    listed = run("list", "--json")
+    assert [row["state"] for row in json.loads(listed)] == ["active"]
+    assert key.split("_")[2] not in listed + run("list")
+    rotated = run("rotate", key[:11], "--grace", "0")
     assert keys.verify(rotated).role is Role.agent
     with pytest.raises(Unauthenticated):
         keys.verify(key)
-    assert command(folder, "keys", "revoke", key[3:11]).returncode == 0
+    run("revoke", key[3:11])
     with pytest.raises(Unauthenticated):
         keys.verify(rotated)
+    looks = [look.what for look, _ in AccessLog(store.database, store.signing_seed()).rows()]
+    assert looks == [f"key {key[:11]} {what}" for what in ("created", "rotated", "revoked")]
     store.close()
 
 
