@@ -16,6 +16,7 @@ from voice_pipeline.access.log import FIRST, AccessLog
 from voice_pipeline.access.permissions import Role
 from voice_pipeline.access.principal import Principal
 from voice_pipeline.cli import app
+from voice_pipeline.errors import BadInput
 from voice_pipeline.store import Store
 from voice_pipeline.store.database import sqlite_engine
 from voice_pipeline.store.tables import access_log, access_log_head, metadata
@@ -236,6 +237,11 @@ def test_an_auditor_checks_an_export(tmp_path: Path, capsys: pytest.CaptureFixtu
     code, text = run("verify", str(out), "--json")
     assert code == 1
     assert json.loads(text)["faults"] == [{"kind": "edited", "row": 1}]
+    text_as_number = lines[0].replace('"number": 1', '"number": "1"')
+    for broken in (lines[0], "", "{}", "[]\n[]", f"{text_as_number}\n{lines[-1]}"):
+        out.write_text(broken)
+        with pytest.raises(BadInput):
+            run("verify", str(out))
     code, text = run("list", "--json")
     looks = json.loads(text)
     assert [look["permission"] for look in looks] == ["notes.read", "access_log.read"]

@@ -381,13 +381,15 @@ def test_the_command_prints_only_the_key(tmp_path: Path) -> None:
     [
         ("keys", "create", "--role", "agent", "--expires", "soon"),
         ("keys", "create", "--role", "agent", "--expires", "2020-01-01"),
+        ("keys", "create", "--role", "agent", "--expires", "999999w"),
         ("keys", "create", "--role", "agent", "--tenant", "a b"),
         ("keys", "revoke", "nokey"),
     ],
-    ids=["no time", "past", "tenant", "unknown"],
+    ids=["no time", "past", "for ever", "tenant", "unknown"],
 )
 def test_wrong_words_make_no_key(tmp_path: Path, words: tuple[str, ...]) -> None:
     """What does not fit is bad input, and nothing that looks like a key is printed."""
     done = CliRunner().invoke(app, ["--data", str(tmp_path), *words])
     assert isinstance(done.exception, BadInput)
     assert done.output == ""
+    assert words[1] == "create" or not list(tmp_path.iterdir())  # a question makes no folder
