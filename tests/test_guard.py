@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
-from fastapi import APIRouter, Depends, FastAPI, WebSocket
+from fastapi import APIRouter, Depends, FastAPI, Request, WebSocket
 from fastapi.testclient import TestClient
 from pydantic import BaseModel
 
@@ -16,7 +16,7 @@ from voice_pipeline.access.keys import Keys
 from voice_pipeline.access.limits import Buckets
 from voice_pipeline.access.log import AccessLog
 from voice_pipeline.access.permissions import PERMISSIONS, Role, may
-from voice_pipeline.access.principal import Principal
+from voice_pipeline.access.principal import Principal, Unauthenticated
 from voice_pipeline.api.guard import (
     PAGES,
     Guard,
@@ -148,12 +148,26 @@ def test_a_wrong_key_is_401_and_is_not_repeated(served: Served) -> None:
     """A wrong credential is an invalid token; the answer does not echo it."""
     key = served.guard.keys.create(Role.admin)
     wrong = key[:-1] + ("a" if key[-1] != "a" else "b")
-    for shown in (wrong, f"{key}\u00a0", "vp_short", "eyJhbGciOiJub25lIn0.e30.", "ü" * 10):
+    for shown in (wrong, "vp_short", "eyJhbGciOiJub25lIn0.e30.", "ü" * 10):
         bearer = {"Authorization": f"Bearer {shown}".encode("latin-1")}
         answer = served.client.get("/v1/calls.read/c-1", headers=bearer)
         assert answer.status_code == 401
         assert 'error="invalid_token"' in answer.headers["www-authenticate"]
         assert shown not in answer.text
+
+
+@pytest.mark.parametrize("odd", [b"\xa0", b"\x85", b"\t", b"\x0b", b"\xc2\xa0"], ids=repr)
+def test_odd_blanks_are_part_of_a_key(served: Served, odd: bytes) -> None:
+    """Only what HTTP calls a blank is taken off: every key has one spelling."""
+    key = served.guard.keys.create(Role.admin).encode()
+    for shown, right in ((key, True), (key + odd, False), (odd + key, False)):
+        headers = [(b"authorization", b"Bearer " + shown)]
+        request = Request({"type": "http", "headers": headers, "client": ("192.0.2.7", 1)})
+        if right:
+            assert served.guard.principal(request).role is Role.admin
+        else:
+            with pytest.raises(Unauthenticated):
+                served.guard.principal(request)
 
 
 def test_two_credentials_are_none(served: Served) -> None:
