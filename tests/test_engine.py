@@ -17,7 +17,7 @@ import pytest
 
 from voice_pipeline import domain as d
 from voice_pipeline.codec import encode
-from voice_pipeline.engine.durable import Engine
+from voice_pipeline.engine.durable import Engine, Entry
 from voice_pipeline.engine.journal import JournalSerializer
 from voice_pipeline.errors import BadInput, Permanent, PipelineError, Retryable
 from voice_pipeline.pipeline import Outcome, Stages
@@ -61,6 +61,9 @@ class Workshop:
             draft=stage("draft", lambda _t, n: n),
             release=stage("release", lambda _r, _t, _n, v: v),
         )
+
+    def entry(self, outcome: Outcome) -> Entry:
+        return Entry({}, None)
 
     def deliver(self, target: str, note: d.Ref[d.CaseNote]) -> None:
         self.twist.get("deliver", lambda: None)()
@@ -324,7 +327,7 @@ def test_a_dead_process_is_replaced_at_once(tmp_path: Path, workshop: Workshop) 
         sys.path.insert(0, sys.argv[2])
         from pathlib import Path
         from test_engine import Workshop, hand_in
-        from voice_pipeline.engine.durable import Engine
+        from voice_pipeline.engine.durable import Engine, Entry
         from voice_pipeline.store import Store
         store = Store(Path(sys.argv[1])); shop = Workshop()
         shop.twist["redact"] = lambda: os.kill(os.getpid(), signal.SIGKILL)

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -149,6 +150,11 @@ def test_a_delivery_row_is_made_once(tmp_path: Path, database: str | None) -> No
     assert len(store.deliveries("c")) == 1
 
 
+def not_the_index(_thing: Any, name: str | None, kind: str, *_: Any) -> bool:
+    """Leave out the search index: each database has tables of its own kind for it."""
+    return not (kind in ("table", "index") and (name or "").startswith("call_texts"))
+
+
 def test_the_schema_is_what_the_tables_say(tmp_path: Path, database: str | None) -> None:
     """Migrations and tables cannot drift apart: upgrade from nothing gives exactly the tables."""
     from alembic.autogenerate import compare_metadata
@@ -158,7 +164,8 @@ def test_the_schema_is_what_the_tables_say(tmp_path: Path, database: str | None)
 
     store = Store(tmp_path, database=database)
     with store.database.connect() as db:
-        assert compare_metadata(MigrationContext.configure(db), metadata) == []
+        context = MigrationContext.configure(db, opts={"include_object": not_the_index})
+        assert compare_metadata(context, metadata) == []
     migrate(store.database)  # again: nothing to do
     assert sa.inspect(store.database).has_table("alembic_version")
 

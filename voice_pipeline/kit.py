@@ -22,7 +22,9 @@ from voice_pipeline.audio.layout import is_mono
 from voice_pipeline.config import Part, Settings, models_dir, secret
 from voice_pipeline.domain import CaseNote, Recording, Ref
 from voice_pipeline.embedding import build_embedder
-from voice_pipeline.engine.durable import Engine
+from voice_pipeline.engine.durable import Engine, Entry
+from voice_pipeline.engine.queues import Duty
+from voice_pipeline.entries import entry
 from voice_pipeline.errors import Misconfigured, Permanent
 from voice_pipeline.evidence import Evidence
 from voice_pipeline.knowledge.index import Knowledge, fingerprint
@@ -44,12 +46,19 @@ DAY = 86_400.0  # seconds
 class Kit:
     """One data folder with its engine, and the parts that plans name."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, duty: Duty | None = None) -> None:
+        """
+        Args:
+            settings: what everything is built from.
+            duty: which queues this process works off; None: its own calls only.
+        """
         self.settings = settings
         self.store = open_store(settings)
         self._stages: dict[str, Stages] = {}
         self._building = threading.Lock()
-        self.engine = Engine(self.store, self)
+        self.engine = Engine(self.store, self, duty)
+        if self.store.register.unplanned():
+            self.engine.remember()
         self.evidence = Evidence(self.store, self.engine)
         self.library = Library(self.store.database)
 
@@ -62,7 +71,11 @@ class Kit:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.engine.close()
+        self.close()
+
+    def close(self, drain: int = 0) -> None:
+        """Stop; running calls get `drain` seconds to end, the rest go on with whoever comes."""
+        self.engine.close(drain)
         self.store.close()
 
     # ------------------------------------------------------------ plans
@@ -349,6 +362,9 @@ class Kit:
                 except Permanent as error:
                     if error.code != "erased":
                         raise
+
+    def entry(self, outcome: Outcome) -> Entry:
+        return entry(outcome, self.engine.read)
 
     def check_targets(self, targets: Sequence[str]) -> None:
         """Refuse targets that cannot be built, before the first call."""

@@ -11,11 +11,11 @@ import json
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
 from dbos import DBOS, SetEnqueueOptions, SetWorkflowID, StepOptions
-from dbos.error import DBOSMaxStepRetriesExceeded
+from dbos._error import DBOSMaxStepRetriesExceeded
 
 from voice_pipeline.codec import build, decode, encode, plain
 from voice_pipeline.domain import CaseNote, Received, Ref
@@ -28,10 +28,11 @@ from voice_pipeline.engine.naming import (
     delivery_name,
     lane_name,
     newest,
+    parts,
     run_name,
 )
-from voice_pipeline.engine.queues import CALLS, CRM, LIVE, Duty, Lanes, register
-from voice_pipeline.errors import Permanent, PipelineError, Retryable
+from voice_pipeline.engine.queues import CALLS, CRM, Duty, Lanes, register
+from voice_pipeline.errors import BadInput, Permanent, PipelineError, Retryable
 from voice_pipeline.pipeline import Outcome, Stages, understand
 from voice_pipeline.ports import Stage
 from voice_pipeline.store import Store
@@ -172,9 +173,7 @@ class Engine:
         """Put a call's attempt of that number into the queue, once, and return the run's name."""
         name = run_name(received.call, plan, number)
         with SetWorkflowID(name), SetEnqueueOptions(priority=lanes.priority):
-            DBOS.enqueue_workflow(
-                CALLS, self._call, received, plan, list(targets), lanes.plain()
-            )
+            DBOS.enqueue_workflow(CALLS, self._call, received, plan, list(targets), lanes.plain())
         return name
 
     def cancel(self, run: str) -> None:
@@ -252,16 +251,58 @@ class Engine:
                 continue
             received, plan, targets, *rest = row.input["args"]
             DBOS.cancel_workflow(row.workflow_id)
-            given = rest[0] if rest else Lanes().plain()
-            lanes = Lanes(tuple(given["lanes"]), given["priority"])
+            lanes = Lanes.build(rest[0] if rest else {})
             self.submit(received, plan, targets, attempt(row.workflow_id) + 1, lanes)
             count += 1
         return count
 
-    def close(self) -> None:
-        """Stop. Runs that have not finished go on in the next process that recovers them."""
+    def redo(self, call: str, stage: str) -> None:
+        """Forget what a stage and those after it gave for a call; the next run does them anew.
+
+        Raises:
+            BadInput: there is no such stage (code `unknown_stage`).
+        """
+        names = [one.name for one in fields(Stages)]
+        if stage not in names:
+            raise BadInput(
+                f"there is no stage {stage}; there are {', '.join(names)}", code="unknown_stage"
+            )
+        self._store.forget_results(call, names[names.index(stage) :])
+
+    def settle_lost(self) -> int:
+        """Mark calls as failed whose run ended without a word, and return how many."""
+        gone = ["ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
+        rows = DBOS.list_workflows(
+            name="call",
+            status=gone,
+            load_input=False,
+            load_output=False,
+            sort_desc=True,
+            limit=1000,
+        )
+        return sum(self.register.lost(parts(row.workflow_id)[0], row.workflow_id) for row in rows)
+
+    def remember(self) -> int:
+        """Enter what calls of an older release came to into the register; return how many."""
+        known = {row.run for row in self.register.revisions()}
+        runs = [
+            row
+            for row in DBOS.list_workflows(name="call", status="SUCCESS", load_input=False)
+            if row.workflow_id not in known
+        ]
+        for row in runs:
+            if isinstance(row.output, Outcome):
+                self._ended(row.output, row.workflow_id, (row.completed_at or 0) / 1000)
+        return len(runs)
+
+    def close(self, drain: int = 0) -> None:
+        """Stop. Runs that have not finished go on in the next process that recovers them.
+
+        Args:
+            drain: seconds to let running ones come to their end; no new ones are taken up.
+        """
+        DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=drain)
         self.heartbeats.stop()
-        DBOS.destroy(destroy_registry=True)
         self._database.dispose()
         self._executor.close()
 
@@ -287,14 +328,16 @@ class Engine:
             else:
                 self.register.fail(call, run, error.code, error.message)
             raise
+        self._ended(outcome, run, time.time())
+        return outcome
+
+    def _ended(self, outcome: Outcome, run: str, at: float) -> None:
         entry = self._workshop.entry(outcome)
+        call, plan = parts(run)
         if entry.text is not None:
             self.register.index(call, entry.text)
         text = json.dumps(plain(outcome), sort_keys=True)
-        self.register.end(
-            Revision(call, 0, plan, run, outcome.status, text, time.time()), **entry.values
-        )
-        return outcome
+        self.register.end(Revision(call, 0, plan, run, outcome.status, text, at), **entry.values)
 
     def do(self, stage: Stage[Any], refs: Sequence[Ref[Any]]) -> Ref[Any]:
         """Run one stage, or return what it gave before on the same inputs."""
@@ -305,15 +348,14 @@ class Engine:
             store.note_progress(call, stage.name, 1.0, 0.0)
             return kept
         self.reached(stage.name, "before")
-        store.note_progress(call, stage.name, 0.0)
+        if stage.lane == "gpu":  # the one that takes long enough to be watched
+            store.note_progress(call, stage.name, 0.0)
         started = time.perf_counter()
         made = stage.do(*[self._read(ref) for ref in refs])
         self.reached(stage.name, "made")
         ref = store.shelf.put(call, type(made).__name__, encode(made))
         self.reached(stage.name, "stored")
-        seconds = time.perf_counter() - started
-        store.keep_result(stage.name, key, ref, seconds)
-        store.note_progress(call, stage.name, 1.0, seconds)
+        store.keep_result(stage.name, key, ref, time.perf_counter() - started)
         return ref
 
     def do_delivery(self, note: Ref[CaseNote], target: str) -> None:
@@ -378,12 +420,12 @@ class _DurableRun:
         self, engine: Engine, plan: str, targets: Sequence[str], lanes: Mapping[str, Any]
     ) -> None:
         self._engine, self._plan, self._targets = engine, plan, targets
-        self._lanes, self._priority = lanes.get("lanes", ()), lanes.get("priority", LIVE)
+        self._lanes = Lanes.build(lanes)
 
     def step(self, stage: Stage[Any], *refs: Ref[Any]) -> Any:
         try:
-            if stage.lane in self._lanes:
-                return self._engine.in_lane(self._plan, stage, refs, self._priority)
+            if stage.lane in self._lanes.names:
+                return self._engine.in_lane(self._plan, stage, refs, self._lanes.priority)
             return DBOS.run_step(_options(stage.name), self._engine.do, stage, refs)
         except DBOSMaxStepRetriesExceeded as given_up:
             last = given_up.errors[-1] if given_up.errors else None
@@ -398,7 +440,7 @@ class _DurableRun:
         DBOS.run_step({"name": "forget"}, self._engine.forget, refs)
 
     def deliver(self, note: Ref[CaseNote], /) -> None:
-        self._engine.start_deliveries(note, self._targets, queued=CRM in self._lanes)
+        self._engine.start_deliveries(note, self._targets, queued=CRM in self._lanes.names)
 
 
 def _options(name: str) -> StepOptions:

@@ -38,9 +38,7 @@ def newest(name: str) -> WorkflowStatus | None:
     """Return the newest attempt under this name."""
     rows = [
         row
-        for row in DBOS.list_workflows(
-            workflow_id_prefix=name, load_input=False, load_output=False
-        )
+        for row in DBOS.list_workflows(workflow_id_prefix=name, load_input=False, load_output=False)
         if row.workflow_id.partition("-")[0] == name
     ]
     return max(rows, key=lambda row: attempt(row.workflow_id), default=None)

@@ -7,8 +7,9 @@ comes after it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from dbos import DBOS
 
@@ -38,8 +39,13 @@ class Lanes:
     names: tuple[str, ...] = ()
     priority: int = LIVE
 
-    def plain(self) -> dict[str, object]:
+    def plain(self) -> dict[str, Any]:
+        """Return what a journal keeps of it; empty: a run that was started, not queued."""
         return {"lanes": list(self.names), "priority": self.priority}
+
+    @classmethod
+    def build(cls, kept: Mapping[str, Any]) -> Lanes:
+        return cls(tuple(kept.get("lanes", ())), kept.get("priority", LIVE))
 
 
 @dataclass(frozen=True, slots=True)

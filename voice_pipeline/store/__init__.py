@@ -31,6 +31,7 @@ from voice_pipeline.store.database import (
     put_row,
     retry_on_faults,
 )
+from voice_pipeline.store.register import Register
 from voice_pipeline.store.shelf import BlobShelf
 from voice_pipeline.store.tables import calls, deliveries, plans, progress, results
 
@@ -93,6 +94,8 @@ class Store:
                 code="data_folder",
             ) from error
         retry_on_faults(self.database)
+        self._url = database
+        self.register = Register(self.database)
         self._keys: dict[str, bytes] = {}
         self.shelf = BlobShelf(LocalStore(root / "blobs"), self._key_of)
 
@@ -102,6 +105,10 @@ class Store:
         with (self.root / "setup.lock").open("w") as gate:
             fcntl.flock(gate, fcntl.LOCK_EX)
             yield
+
+    def engine_database(self) -> sa.Engine:
+        """Open the durable engine's own database: the same server, or a file beside ours."""
+        return open_database(self._url, self.root / "engine.db")
 
     def close(self) -> None:
         self.database.dispose()
@@ -118,6 +125,13 @@ class Store:
         }
         with self.database.begin() as db:
             add_new(db, calls, row)
+
+    def drop_call(self, call: str) -> None:
+        """Destroy a call that was never acknowledged: its bytes, its key and its row."""
+        self.shelf.delete_call(call)
+        self._keys.pop(call, None)
+        with self.database.begin() as db:
+            db.execute(calls.delete().where(calls.c.call == call))
 
     def set_received(self, ref: Ref[Any]) -> None:
         with self.database.begin() as db:
@@ -238,6 +252,14 @@ class Store:
         same = (results.c.call == ref.call) & (results.c.sha256 == ref.sha256)
         with self.database.begin() as db:
             db.execute(results.delete().where(same & (results.c.kind == ref.kind)))
+
+    def forget_results(self, call: str, stages: Sequence[str]) -> None:
+        """Drop the memo of a call's stages, so that they are done anew."""
+        with self.database.begin() as db:
+            db.execute(results.delete().where(results.c.call == call, results.c.stage.in_(stages)))
+            db.execute(
+                progress.delete().where(progress.c.call == call, progress.c.stage.in_(stages))
+            )
 
     def note_progress(
         self, call: str, stage: str, share: float, seconds: float | None = None

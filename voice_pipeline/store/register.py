@@ -66,6 +66,7 @@ class CallRow:
     request_type: str | None
     urgency: str | None
     flags: str | None
+    warnings: str | None
     review: str | None
 
 
@@ -178,7 +179,9 @@ class Register:
         with self._database.connect() as db:
             rows = db.execute(
                 sa.select(*_columns())
-                .where(calls.c.status == "received", calls.c.run.is_(None), calls.c.plan != "")
+                .where(
+                    calls.c.status == "received", calls.c.run.is_(None), calls.c.plan.is_not(None)
+                )
                 .order_by(calls.c.backfill, calls.c.received_at)
                 .limit(limit)
             ).all()
@@ -256,6 +259,20 @@ class Register:
             call, "call.failed", ("erased", "cancelled", "failed"), status="failed", run=run,
             code=code, detail=detail, ended_at=time.time(),
         )  # fmt: skip
+
+    def lost(self, call: str, run: str) -> bool:
+        """A run ended and could not say how: show it, unless the call has moved on."""
+        with self._database.begin() as db:
+            current = db.execute(
+                sa.select(calls.c.status, calls.c.run).where(calls.c.call == call)
+            ).first()
+            if current is None or current.run != run or current.status != "running":
+                return False
+            values = {
+                "status": "failed", "code": "internal", "ended_at": time.time(),
+                "detail": "the run ended without a result; run the call again",
+            }  # fmt: skip
+            return self._change(db, call, "call.failed", FINAL, values)
 
     def resubmit(self, call: str, plan: str, attempt: int) -> bool:
         """Let a call be handed to the engine again, as that attempt."""
@@ -353,11 +370,26 @@ class Register:
             rows = db.execute(query.order_by(events.c.number).limit(limit)).all()
         return [Event(*row) for row in rows]
 
+    def unplanned(self) -> bool:
+        """Say whether a call was neither worked on nor handed over, as far as the register knows.
+
+        Calls of a release that had no register look so, whatever they came to.
+        """
+        query = sa.select(calls.c.call).where(calls.c.plan.is_(None)).limit(1)
+        with self._database.connect() as db:
+            return db.scalar(query) is not None
+
     def counts(self) -> dict[str, int]:
         """Return how many calls are in each state."""
         query = sa.select(calls.c.status, sa.func.count()).group_by(calls.c.status)
         with self._database.connect() as db:
-            return {status: count for status, count in db.execute(query).all()}
+            return {row[0]: row[1] for row in db.execute(query)}
+
+    def counts_of(self, states: Sequence[str]) -> int:
+        """Return how many calls are in one of the states."""
+        query = sa.select(sa.func.count()).where(calls.c.status.in_(states))
+        with self._database.connect() as db:
+            return int(db.scalar(query) or 0)
 
     # ------------------------------------------------------------ inside
 
@@ -394,9 +426,7 @@ class Register:
         """
         if db.dialect.name == "postgresql":
             db.execute(sa.text("select pg_advisory_xact_lock(7015)"))
-        row = db.execute(
-            sa.select(calls.c.tenant, calls.c.queue).where(calls.c.call == call)
-        ).one()
+        row = db.execute(sa.select(calls.c.tenant, calls.c.queue).where(calls.c.call == call)).one()
         db.execute(
             events.insert().values(
                 tenant=row.tenant, queue=row.queue, type=event, call=call, at=time.time(),

@@ -2,42 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0004"
 down_revision = "0003"
 
-ADDED = (
-    sa.Column("tenant", sa.String(64), nullable=False, server_default="default"),
-    sa.Column("status", sa.String(12), nullable=False, server_default="received"),
-    sa.Column("version", sa.Integer, nullable=False, server_default="1"),
-    sa.Column("plan", sa.String(64), nullable=True),
-    sa.Column("run", sa.String(160), nullable=True),
-    sa.Column("attempt", sa.Integer, nullable=False, server_default="1"),
-    sa.Column("targets", sa.Text, nullable=False, server_default="[]"),
-    sa.Column("revision", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("backfill", sa.Boolean, nullable=False, server_default=sa.false()),
-    sa.Column("name", sa.String(400), nullable=True),
-    sa.Column("sha256", sa.String(64), nullable=True),
-    sa.Column("size", sa.BigInteger, nullable=True),
-    sa.Column("queue", sa.String(200), nullable=True),
-    sa.Column("agent", sa.String(200), nullable=True),
-    sa.Column("team", sa.String(200), nullable=True),
-    sa.Column("customer_ref", sa.String(200), nullable=True),
-    sa.Column("call_ref", sa.String(200), nullable=True),
-    sa.Column("started_at", sa.String(40), nullable=True),
-    sa.Column("uploaded_by", sa.String(200), nullable=True),
-    sa.Column("duplicate_of", sa.String(64), nullable=True),
-    sa.Column("duration", sa.Float, nullable=True),
-    sa.Column("ended_at", sa.Float, nullable=True),
-    sa.Column("code", sa.String(60), nullable=True),
-    sa.Column("detail", sa.Text, nullable=True),
-    sa.Column("request_type", sa.String(80), nullable=True),
-    sa.Column("urgency", sa.String(10), nullable=True),
-    sa.Column("flags", sa.Text, nullable=True),
-    sa.Column("review", sa.String(12), nullable=True),
-)
 INDEXES = {
     "calls_by_time": ["tenant", "received_at", "call"],
     "calls_by_status": ["tenant", "status", "received_at"],
@@ -47,9 +19,44 @@ INDEXES = {
 TABLES = ("executors", "events", "idempotency", "revisions")
 
 
+def added() -> list[sa.Column[Any]]:
+    """Return the new columns; each call makes them anew, for a column belongs to one table."""
+    return [
+        sa.Column("tenant", sa.String(64), nullable=False, server_default="default"),
+        sa.Column("status", sa.String(12), nullable=False, server_default="received"),
+        sa.Column("version", sa.Integer, nullable=False, server_default="1"),
+        sa.Column("plan", sa.String(64), nullable=True),
+        sa.Column("run", sa.String(160), nullable=True),
+        sa.Column("attempt", sa.Integer, nullable=False, server_default="1"),
+        sa.Column("targets", sa.Text, nullable=False, server_default="[]"),
+        sa.Column("revision", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("backfill", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.Column("name", sa.String(400), nullable=True),
+        sa.Column("sha256", sa.String(64), nullable=True),
+        sa.Column("size", sa.BigInteger, nullable=True),
+        sa.Column("queue", sa.String(200), nullable=True),
+        sa.Column("agent", sa.String(200), nullable=True),
+        sa.Column("team", sa.String(200), nullable=True),
+        sa.Column("customer_ref", sa.String(200), nullable=True),
+        sa.Column("call_ref", sa.String(200), nullable=True),
+        sa.Column("started_at", sa.String(40), nullable=True),
+        sa.Column("uploaded_by", sa.String(200), nullable=True),
+        sa.Column("duplicate_of", sa.String(64), nullable=True),
+        sa.Column("duration", sa.Float, nullable=True),
+        sa.Column("ended_at", sa.Float, nullable=True),
+        sa.Column("code", sa.String(60), nullable=True),
+        sa.Column("detail", sa.Text, nullable=True),
+        sa.Column("request_type", sa.String(80), nullable=True),
+        sa.Column("urgency", sa.String(10), nullable=True),
+        sa.Column("flags", sa.Text, nullable=True),
+        sa.Column("warnings", sa.Text, nullable=True),
+        sa.Column("review", sa.String(12), nullable=True),
+    ]
+
+
 def upgrade() -> None:
-    for column in ADDED:
-        op.add_column("calls", column.copy())
+    for column in added():
+        op.add_column("calls", column)
     for name, columns in INDEXES.items():
         op.create_index(name, "calls", columns)
     op.create_table(
@@ -106,5 +113,5 @@ def downgrade() -> None:
     for name in INDEXES:
         op.drop_index(name, "calls")
     with op.batch_alter_table("calls") as calls:
-        for column in ADDED:
+        for column in added():
             calls.drop_column(column.name)
