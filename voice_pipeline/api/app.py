@@ -38,14 +38,14 @@ def healthz(_: ALIVE) -> Any:
 
 @probes.get("/readyz", summary="Calls can be taken in")
 def readyz(request: Request, _: ALIVE) -> Response:
-    """Look at the database and the disk; 503 says which is missing."""
+    """Look at database, blobs and disk; 503 says which is missing."""
     service: Service = request.app.state.service
     checks = {"service": "ok" if service.working() else "a thread of it has ended; restart it"}
     try:
-        service.kit.store.register.get("readiness")
-        checks["database"] = "ok"
+        service.kit.store.check()
+        checks["store"] = "ok"
     except (sa.exc.SQLAlchemyError, Retryable):
-        checks["database"] = "no answer"
+        checks["store"] = "database or blobs do not answer"
     try:
         service.check_room()
         checks["room"] = "ok"
