@@ -9,8 +9,9 @@ from voice_pipeline.domain import Commitment
 from voice_pipeline.spoken.dates import Due, dues
 from voice_pipeline.spoken.phrases import Match
 from voice_pipeline.spoken.support import promises
-from voice_pipeline.spoken.words import Token
+from voice_pipeline.spoken.words import Token, vocabulary
 
+_CORRECTS = vocabulary("no sorry actually rather mean wait correction")
 LEAD_IN = 1  # words between a time and the promise that it leads into
 
 
@@ -77,7 +78,11 @@ def _due(reader: Reader, match: Match, inside: list[Token]) -> Due | None:
     """
     points = dues(inside, reader.today)
     start = index_of(inside, match.first)
-    behind = next((due for due in points if due.last >= start), None)
+    after = [due for due in points if due.last >= start]
+    behind = next(iter(after), None)
+    for due in after[1:]:  # "by the first, no sorry, the third": the last version counts
+        if behind and _CORRECTS & {token.text for token in inside[behind.last + 1 : due.first]}:
+            behind = due
     leading = (
         due for due in points if start - due.last - 1 <= LEAD_IN and begins(inside, due.first)
     )
