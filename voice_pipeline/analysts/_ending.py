@@ -13,6 +13,7 @@ from voice_pipeline.analysts._reading import Reader
 from voice_pipeline.domain import CallOutcome, Claim, Evidence
 from voice_pipeline.spoken.conversation import Conversation, Side
 from voice_pipeline.spoken.phrases import Match, parse
+from voice_pipeline.spoken.taken_back import taken_back
 
 
 def outcome(
@@ -32,7 +33,11 @@ def outcome(
         for match in _said(call, cues().pending, "agent", hostile)
         if not call.sentence(match.first, match.last)[0].quote.endswith("?")
     ]
-    settled = _said(call, cues().settled, "agent", hostile)
+    settled = [
+        match
+        for match in _said(call, cues().settled, "agent", hostile)
+        if not taken_back(call.sentence(match.first, match.last)[0], call.turns)
+    ]
     thanked = good or _said(call, cues().thanked, "customer", hostile)
     if bad and not _last_word(call, good, bad):
         return CallOutcome("unresolved", _quotes(call, bad[-2:]))
