@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import pytest
+from calls import transcript
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calls import transcript
 from voice_pipeline.analysts.offline import OfflineAnalyst
 from voice_pipeline.claims import fault
 from voice_pipeline.domain import CaseNote, Claim, Commitment, Evidence
 from voice_pipeline.policy.load import load_pack
+from voice_pipeline.spoken.conversation import Conversation
+from voice_pipeline.spoken.phrases import parse
 from voice_pipeline.spoken.support import promises, reports
+from voice_pipeline.stages.review import note_for
 
 ASKED = ["agent: hello how can i help", "customer: i want my hundred pounds back for the kettle"]
 
@@ -59,7 +62,7 @@ def test_who_speaks_for_himself_still_binds_himself(text: str) -> None:
 WITHDRAWN = [
     ["agent: i will refund you the hundred pounds today", "customer: great",
      "agent: no wait i am so sorry i can not do that", "customer: oh"],
-    ["agent: i will refund the hundred pounds today. actually no, i can not, sorry", "customer: oh"],
+    ["agent: i will refund it today. actually no, i can not, sorry", "customer: oh"],
     ["agent: i will refund you today", "customer: good",
      "agent: oh sorry we can not refund that after a year", "customer: hm"],
     ["agent: i have refunded you today", "customer: good",
@@ -121,6 +124,30 @@ def test_a_model_cannot_bring_back_what_was_taken_back() -> None:
     promise = Commitment(f"Agent: {quote.quote}", (quote,), "agent", what, None, "today")
     assert fault(promise, turns, ("agent",)) == "taken_back"
     assert fault(Claim("Agent: will refund the hundred pounds", (quote,)), turns) == "taken_back"
+
+
+def test_what_excuses_a_phrase_must_be_said_to_the_letter() -> None:
+    """A word one letter off must not hide a flag."""
+    call = Conversation(transcript(["customer: the fitting is smouldring"]))
+    assert call.find(parse("smouldering")) and not call.find(parse("smouldering"), exact=True)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "the water comes through the light and it is sparking",
+        "i will jump off a bridge if this comes again only joking",
+        "i am thinking of ending things",
+        "my baby has turned blue",
+        "he is outside with a knife",
+    ],
+)
+def test_danger_is_heard(said: str) -> None:
+    """Whatever else the call is about, somebody is told at once."""
+    pack = load_pack()
+    call = transcript(["agent: hello how can i help", f"customer: {said}"])
+    note = note_for(call, {}, OfflineAnalyst(pack), pack)
+    assert "safety_of_life" in {flag.category for flag in note.escalations}
 
 
 def test_reported_words_are_known_as_such() -> None:

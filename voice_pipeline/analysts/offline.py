@@ -95,9 +95,7 @@ class OfflineAnalyst:
         commitments = promised[: room.commitments]
         told = {quote.turn for claim in (reason,) if claim for quote in claim.evidence}
         told |= {quote.turn for claim in commitments for quote in claim.evidence}
-        facts, corrections = facts_of(
-            reader, hostile, frozenset(told), room.facts, room.filled
-        )
+        facts, corrections = facts_of(reader, hostile, frozenset(told), room.facts, room.filled)
         ending = outcome(reader, hostile, actions, reader.told(hostile))
         questions = open_questions(reader, hostile)
         start, end = moods(call, ending, hostile) if self._feels else (None, None)

@@ -143,7 +143,9 @@ def _quotes_another(texts: Sequence[str], at: int) -> bool:
 def _gives_nothing(texts: Sequence[str], at: int) -> bool:
     """Tell whether what is promised is nothing: `you will get nothing from us`."""
     return texts[at + 1 : at + 2] != [] and (
-        texts[at + 1] in _RECEIVE and texts[at + 2 : at + 3] != [] and texts[at + 2] in _EMPTY_HANDED
+        texts[at + 1] in _RECEIVE
+        and texts[at + 2 : at + 3] != []
+        and texts[at + 2] in _EMPTY_HANDED
     )
 
 

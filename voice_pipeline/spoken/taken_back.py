@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 from voice_pipeline.domain import Evidence, RedactedTurn
 from voice_pipeline.spoken.dates import dues
@@ -16,7 +17,9 @@ from voice_pipeline.spoken.support import promises, stem
 from voice_pipeline.spoken.words import comparable, tokens, vocabulary
 
 REACH = 2  # further turns of the same side
-_TURNS_ROUND = vocabulary("no actually sorry wait oh unfortunately afraid apologies hang scratch but")
+_TURNS_ROUND = vocabulary(
+    "no actually sorry wait oh unfortunately afraid apologies hang scratch but"
+)
 _LEAD = 9  # words between the word that turns round and the inability
 _UNABLE = re.compile(
     r"\b(?:(?:can|could|will|may) not (?:be able to )?|(?:am|are) not (?:able|allowed) to |"
@@ -79,7 +82,10 @@ def _replaces(text: str, old: str, deeds: frozenset[str]) -> bool:
         return False
     anew = " ".join(words[at:])
     before, after = (
-        {" ".join(token.text for token in said[due.first : due.last + 1]) for due in dues(said, None)}
+        {
+            " ".join(token.text for token in said[due.first : due.last + 1])
+            for due in dues(said, None)
+        }
         for said in (tokens(old.split()), tokens(anew.split()))
     )
     return bool(before and after - before) and promises(anew) and bool(deeds & _deeds(words[at:]))
@@ -89,7 +95,7 @@ def _deeds(words: Sequence[str]) -> frozenset[str]:
     """Return the stems of the verbs behind `will`, `going to`, `have` and the like."""
     return frozenset(
         stem(word)
-        for before, word in zip(words, words[1:], strict=False)
+        for before, word in pairwise(words)
         if before in _BINDING and word not in _BINDING
     )
 
