@@ -90,7 +90,7 @@ def create_app(service: Service, guard: Guard) -> FastAPI:
     protect(app, guard)
     problems.install(app)
     for router in (uploads.router, calls.router, results.router, probes):
-        app.include_router(router)
+        app.include_router(router, responses=problems.RESPONSES)
 
     app.add_middleware(SecurityHeaders)
     return app
