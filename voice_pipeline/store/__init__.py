@@ -24,6 +24,7 @@ from redaction.hashes import HashKey
 from voice_pipeline.domain import Receipt, Ref
 from voice_pipeline.errors import Misconfigured, Permanent
 from voice_pipeline.store import sealing
+from voice_pipeline.store.backlog import Backlog
 from voice_pipeline.store.database import (
     add_new,
     migrate,
@@ -96,6 +97,7 @@ class Store:
         retry_on_faults(self.database)
         self._url = database
         self.register = Register(self.database)
+        self.backlog = Backlog(self.database)
         self._keys: dict[str, bytes] = {}
         self.shelf = BlobShelf(LocalStore(root / "blobs"), self._key_of)
 

@@ -79,6 +79,15 @@ idempotency = sa.Table(
     sa.Column("at", sa.Float, nullable=False),
 )
 
+# what is at rest until somebody lets it go on; a row is there while it rests
+pauses = sa.Table(
+    "pauses",
+    metadata,
+    sa.Column("what", sa.String(40), primary_key=True),  # backfill
+    sa.Column("by", sa.String(200), nullable=False),
+    sa.Column("at", sa.Float, nullable=False),  # seconds since the epoch
+)
+
 # what happened, in the order in which it became visible: integrations read it with a cursor
 events = sa.Table(
     "events",
