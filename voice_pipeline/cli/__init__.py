@@ -15,6 +15,7 @@ import typer
 
 from voice_pipeline.cli.keys import access_log_app, keys_app
 from voice_pipeline.cli.knowledge import knowledge_app
+from voice_pipeline.cli.ways import ways_app
 from voice_pipeline.errors import BadInput, Misconfigured, PipelineError
 
 app = typer.Typer(
@@ -36,6 +37,7 @@ app.add_typer(calls_app, name="calls")
 app.add_typer(knowledge_app, name="knowledge")
 app.add_typer(keys_app, name="keys")
 app.add_typer(access_log_app, name="access-log")
+app.add_typer(ways_app)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 
@@ -273,11 +275,26 @@ def evaluate(
 
 
 @app.command(epilog="Example: voice-pipeline doctor")
-def doctor(context: typer.Context, as_json: Json = False) -> None:
+def doctor(
+    context: typer.Context,
+    plan: Annotated[
+        tuple[float, float] | None,
+        typer.Option(
+            metavar="CALLS MINUTES",
+            help="Whether this machine suffices for so many calls a day of so many minutes.",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Say what is installed, what is missing, what that costs, and how to get it."""
+    data, config = context.obj["data"], context.obj["config"]
+    if plan is not None:
+        from voice_pipeline.cli.sizing import suffices
+
+        raise typer.Exit(suffices(data, config, *plan, as_json=as_json))
     from voice_pipeline.cli.doctor import run
 
-    raise typer.Exit(run(context.obj["data"], context.obj["config"], as_json=as_json))
+    raise typer.Exit(run(data, config, as_json=as_json))
 
 
 @app.command(epilog="Example: voice-pipeline --data state serve --port 8000")
