@@ -70,7 +70,7 @@ def create_app(service: Service, guard: Guard) -> FastAPI:
         redoc_url=None,
     )
     app.state.service = service
-    app.state.references = References(service.kit.settings.serve)
+    app.state.references = References(service.kit.settings)
     protect(app, guard)
     problems.install(app)
     for router in (uploads.router, imports.router, calls.router, results.router, probes):

@@ -16,7 +16,10 @@ from voice_pipeline.api.guard import Guard
 from voice_pipeline.config import Settings, load_settings
 from voice_pipeline.engine import queues as q
 from voice_pipeline.kit import Kit
-from voice_pipeline.service import Service
+from voice_pipeline.service import Sender, Service
+from voice_pipeline.ways_in.places import watches
+from voice_pipeline.ways_in.taking import Terms
+from voice_pipeline.ways_in.watching import Watcher
 
 
 def serve(
@@ -29,9 +32,8 @@ def serve(
     demo: bool,
 ) -> int:
     """Answer HTTP until a signal comes, then let running calls end and leave."""
-    import uvicorn
-
     from voice_pipeline.api.app import create_app
+    from voice_pipeline.api.listening import server
 
     settings = load_settings(config, data=data)
     duty = _duty(settings, () if list(queues) == ["none"] else q.queue_names(queues or q.QUEUES))
@@ -39,23 +41,15 @@ def serve(
     kit = Kit(settings, duty)
     if demo:
         _demo_key(kit, host, port)
-    with Service(kit, duty) as service:
-        app = create_app(service, Guard.of(settings, kit.store))
-        server = uvicorn.Server(
-            uvicorn.Config(
-                app,
-                host=host,
-                port=port,
-                access_log=False,  # paths and addresses are in the access log, where they are due
-                log_config=None,
-                server_header=False,
-                timeout_graceful_shutdown=5,
-                h11_max_incomplete_event_size=64 << 10,
-            )
-        )
-        server.run()
+    terms = Terms(Sender(by="watch"))
+    with (
+        Service(kit, duty) as service,
+        Watcher(watches(service, settings.serve.watch, terms), settings.serve.watch_every),
+    ):
+        listening = server(create_app(service, Guard.of(settings, kit.store)), host, port)
+        listening.run()
     kit.close(drain=settings.serve.drain)
-    _leave(0 if server.started else 4)
+    _leave(0 if listening.started else 4)
     return 0
 
 

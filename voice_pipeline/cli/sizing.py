@@ -10,7 +10,7 @@ import typer
 
 from voice_pipeline.cli.doctor import existing
 from voice_pipeline.config import load_settings
-from voice_pipeline.opening import open_store
+from voice_pipeline.opening import has_store, open_store
 from voice_pipeline.policy.load import load_pack
 from voice_pipeline.store.backlog import Measured
 from voice_pipeline.ways_in import estimate
@@ -24,7 +24,7 @@ def suffices(
         raise typer.BadParameter("takes two numbers above 0", param_hint="--plan")
     settings = load_settings(config, data=data)
     measured, folder = Measured(0, 0.0, 0.0), settings.data
-    if (settings.data / "calls.db").exists() or settings.database:
+    if has_store(settings):
         store = open_store(settings)
         try:
             measured = store.backlog.measured()

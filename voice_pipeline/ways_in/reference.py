@@ -16,10 +16,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
-from voice_pipeline.config import Serve
-from voice_pipeline.errors import BadInput, Retryable
+import obstore
+
+from voice_pipeline.config import Settings
+from voice_pipeline.errors import BadInput, Misconfigured, Retryable
+from voice_pipeline.opening import open_bucket
+from voice_pipeline.ways_in.bucket import faults
 
 BLOCK = 256 << 10  # bytes
 PORTS = {"http": 80, "https": 443}
@@ -46,12 +50,16 @@ class Reference:
 class References:
     """What may be fetched, and how."""
 
-    def __init__(self, serve: Serve) -> None:
+    def __init__(self, settings: Settings) -> None:
         """
         Raises:
-            BadInput: an entry of `serve.references` is none (code `reference`).
+            Misconfigured: an entry of `serve.references` is none.
         """
-        self._allowed = [_parse(entry) for entry in serve.references]
+        self._settings, serve = settings, settings.serve
+        try:
+            self._allowed = [_parse(entry) for entry in serve.references]
+        except BadInput as error:
+            raise Misconfigured(f"serve.references: {error.message}") from None
         self._private = serve.private_references
         self._timeout, self._largest = serve.reference_timeout, serve.largest_upload
         self._slots = threading.BoundedSemaphore(AT_ONCE)
@@ -86,9 +94,21 @@ class References:
         if not self._slots.acquire(blocking=False):
             raise Retryable("too many recordings are being fetched", code="reference_busy")
         try:
-            self._fetch(found, sink)
+            (self._get_object if found.scheme == "s3" else self._fetch)(found, sink)
         finally:
             self._slots.release()
+
+    def _get_object(self, found: Reference, sink: Callable[[bytes], object]) -> None:
+        store = open_bucket(self._settings, f"s3://{found.host}")
+        with faults():
+            try:
+                got = obstore.get(store, unquote(found.path.strip("/")))
+            except FileNotFoundError:
+                raise BadInput("the bucket has no such object", code="reference_refused") from None
+            if got.meta["size"] > self._largest:
+                raise self._too_large()
+            for piece in got.stream(BLOCK):
+                sink(bytes(piece))
 
     def _fetch(self, found: Reference, sink: Callable[[bytes], object]) -> None:
         try:
