@@ -103,13 +103,13 @@ def told(load: Load, speed: Speed, free: int) -> Iterator[str]:
     """Say what is to come, one line each."""
     guess = f" ({load.guessed} lengths guessed from sizes)" if load.guessed else ""
     yield f"files      {load.files:,}"
-    yield f"audio      {load.audio / 3600:,.1f} h{guess}"
+    yield f"audio      {length(load.audio)}{guess}"
     yield (
         f"disk       {size(load.room)} of {size(free)} free: originals {size(load.size)}, "
         f"muted copies {size(load.muted)}, records {size(load.files * RECORDS)}"
     )
     yield (
-        f"time       {span(speed.seconds(load.audio))}: {load.audio / 3600:,.1f} h x "
+        f"time       {span(speed.seconds(load.audio))}: {length(load.audio)} x "
         f"{speed.work:.3g} s of work a second of audio ({speed.source}) / {speed.at_once} at once"
     )
 
@@ -171,6 +171,11 @@ def size(count: int) -> str:
         value /= 1000
         units.pop(0)
     return f"{value:.0f} {units[0]}" if units[0] == "B" else f"{value:.1f} {units[0]}"
+
+
+def length(seconds: float) -> str:
+    """Return how much audio it is."""
+    return f"{seconds / 3600:,.1f} h" if seconds >= 3600 else f"{seconds / 60:.1f} min"
 
 
 def span(seconds: float) -> str:
