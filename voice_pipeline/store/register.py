@@ -341,7 +341,7 @@ class Register:
             query = query.where(calls.c.call.in_(self._matching(words)))
         if before is not None:
             query = query.where(sa.tuple_(calls.c.received_at, calls.c.call) < before)
-        at: sa.ColumnElement[Any] = calls.c.received_at
+        at: sa.ColumnElement[float] = calls.c.received_at
         if words is not None and self._database.dialect.name == "sqlite":
             # SQLite would else walk every call by time instead of the few that hold the words
             at = sa.literal_column("+calls.received_at", sa.Float)
@@ -447,18 +447,15 @@ class Register:
 
 def _twin(db: sa.Connection, tenant: str, sha256: str, call: str) -> str | None:
     """Return the earliest other call of the tenant with a file of the same bytes."""
-    found: str | None = db.scalar(
-        sa.select(calls.c.call)
-        .where(
+    found = db.execute(  # unsorted: SQLite would else walk every call by time
+        sa.select(calls.c.received_at, calls.c.call).where(
             calls.c.tenant == tenant,
             calls.c.sha256 == sha256,
             calls.c.call != call,
             calls.c.status != "erased",
         )
-        .order_by(calls.c.received_at)
-        .limit(1)
-    )
-    return found
+    ).all()
+    return str(min(found)[1]) if found else None
 
 
 def _columns() -> list[sa.Column[Any]]:

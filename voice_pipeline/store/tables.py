@@ -52,6 +52,7 @@ calls = sa.Table(
     sa.Index("calls_by_status", "tenant", "status", "received_at"),
     sa.Index("calls_by_customer", "tenant", "customer_ref", "received_at"),
     sa.Index("calls_by_sha256", "tenant", "sha256"),
+    sa.Index("calls_by_work", "status", "backfill", "received_at", "run"),  # looked at each second
 )
 
 # every way in which a call has ended: another plan makes another revision, none is overwritten

@@ -1,4 +1,4 @@
-"""What is at rest until somebody lets it go on: a backfill."""
+"""What is at rest until somebody lets it go on, and an index of what is to be done."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ def upgrade() -> None:
         sa.Column("by", sa.String(200), nullable=False),
         sa.Column("at", sa.Float, nullable=False),
     )
+    op.create_index("calls_by_work", "calls", ["status", "backfill", "received_at", "run"])
 
 
 def downgrade() -> None:
+    op.drop_index("calls_by_work", "calls")
     op.drop_table("pauses")
