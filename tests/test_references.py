@@ -196,6 +196,27 @@ def test_the_address_that_was_looked_at_is_the_one_connected_to(
     assert len(times) == 1 and asked == ["/a.wav"]
 
 
+def test_a_process_fetches_a_few_at_once(host: tuple[str, list[str]]) -> None:
+    """Slow hosts cannot hold every thread: past four the answer is to come back."""
+    url, _ = host
+    references = References(settings(url, private_references=True, reference_timeout=2.0))
+    codes = list[str]()
+
+    def one() -> None:
+        try:
+            fetched(references, f"{url}/slow.wav")
+        except Retryable as error:
+            codes.append(error.code)
+
+    threads = [threading.Thread(target=one) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(codes) == ["reference_busy"] * 2 + ["reference_unreachable"] * 4
+    assert fetched(references, f"{url}/a.wav")
+
+
 @pytest.mark.parametrize(
     ("name", "kind", "code"),
     [

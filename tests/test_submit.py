@@ -14,6 +14,7 @@ import pytest
 from command import run
 from tones import taking, tone
 
+from voice_pipeline.cli import backfill
 from voice_pipeline.cli.submit import Request
 from voice_pipeline.cli.submit import run as submit
 from voice_pipeline.config import load_settings
@@ -93,21 +94,28 @@ def test_a_manifest_says_what_is_known(files: Path, tmp_path: Path) -> None:
     assert {(row.call_ref, row.queue) for row in rows(data)} == {("m1", "billing"), ("m2", None)}
 
 
-def test_the_command_says_what_would_come(files: Path, tmp_path: Path) -> None:
+def test_what_would_come_is_said_and_a_backfill_can_rest(files: Path, tmp_path: Path) -> None:
     """--dry-run weighs and takes nothing; backfill status, pause and resume are there."""
     data = tmp_path / "data"
-    done = run("--data", data, "submit", files, "--backfill", "--dry-run")
-    assert done.returncode == 0 and "files      3" in done.stderr
-    assert rows(data) == []
+    code, _, err = said(Request((files,), backfill=True, dry_run=True, data=data))
+    assert code == 0 and "files      3" in err and rows(data) == []
     assert "paused" in run("--data", data, "backfill", "pause").stdout
-    told = json.loads(run("--data", data, "backfill", "status", "--json").stdout)
-    assert told == {"paused": True, "waiting": 0, "in_hand": 0, "ended": {}, "bytes_left": 0}
-    assert "goes on" in run("--data", data, "backfill", "resume").stdout
+    out = io.StringIO()
+    with redirect_stdout(out):
+        backfill.status(data, None, as_json=True)
+        backfill.resume(data, None)
+    told, resumed = out.getvalue().splitlines()
+    assert json.loads(told) == {
+        "paused": True, "waiting": 0, "in_hand": 0, "ended": {}, "bytes_left": 0,
+        "seconds_left": None,
+    }  # fmt: skip
+    assert resumed == "goes on"
 
 
 @pytest.fixture
-def service(tmp_path: Path) -> Iterator[Service]:
-    with taking(tmp_path / "data", works=True, serve={"backfill_ahead": 2}) as found:
+def service(tmp_path: Path, database: str | None) -> Iterator[Service]:
+    ahead = {"backfill_ahead": 2}
+    with taking(tmp_path / "data", works=True, database=database, serve=ahead) as found:
         yield found
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import obstore
 import pytest
+from command import run
 from hypothesis import given
 from hypothesis import strategies as st
 from tones import taking, tone
@@ -183,6 +184,18 @@ def _until(true: Callable[[], bool], looks: int) -> None:
             return
         time.sleep(0.05)
     raise AssertionError("it did not come true")
+
+
+def test_the_command_ends_when_all_was_taken(place: Path, tmp_path: Path) -> None:
+    """`watch --once` suits a timer: it takes what lies there and says how many."""
+    tone(place / "c1_a7.wav", 1)
+    (place / "c2_a8.wav").write_text("no sound")
+    done = run(
+        "--data", tmp_path / "data", "watch", place, "--every", "0.2", "--once",
+        "--pattern", "{call_ref}_{agent}",
+    )  # fmt: skip
+    assert done.returncode == 3 and "1 taken, 1 failed" in done.stderr, done.stderr
+    assert names(place / "done") == {"c1_a7.wav"}
 
 
 def test_a_place_that_is_none_is_said_at_once(tmp_path: Path) -> None:

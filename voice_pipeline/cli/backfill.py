@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from pathlib import Path
 from voice_pipeline.config import Settings, load_settings
 from voice_pipeline.opening import open_store
 from voice_pipeline.store import Store
+from voice_pipeline.ways_in.estimate import span
 
 
 def pause(data: Path | None, config: Path | None) -> int:
@@ -32,9 +34,14 @@ def resume(data: Path | None, config: Path | None) -> int:
 
 
 def status(data: Path | None, config: Path | None, *, as_json: bool) -> int:
-    with _store(data, config) as (_, store):
+    with _store(data, config) as (settings, store):
         counts, paused = store.backlog.counts(), store.backlog.paused()
-        size = store.backlog.left()
+        size, measured = store.backlog.left(), store.backlog.measured()
+    left = counts.waiting + counts.in_hand
+    seconds = None  # that are left
+    if measured.calls and measured.work:
+        at_once = max(1, min(settings.serve.calls, os.cpu_count() or 1))
+        seconds = left * measured.work / measured.calls / at_once
     if as_json:
         print(
             json.dumps(
@@ -44,6 +51,7 @@ def status(data: Path | None, config: Path | None, *, as_json: bool) -> int:
                     "in_hand": counts.in_hand,
                     "ended": counts.ended,
                     "bytes_left": size,
+                    "seconds_left": None if seconds is None else round(seconds, 1),
                 }
             )
         )
@@ -55,6 +63,10 @@ def status(data: Path | None, config: Path | None, *, as_json: bool) -> int:
     print(f"waiting    {counts.waiting:,} ({size / 1e9:,.1f} GB with those in hand)")
     print(f"in hand    {counts.in_hand:,}")
     print(f"ended      {ended or 'none'}")
+    if left and seconds is not None:
+        print(
+            f"time left  {span(seconds)} on one machine (as the latest {measured.calls} calls took)"
+        )
     return 0
 
 

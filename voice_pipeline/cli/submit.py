@@ -16,6 +16,7 @@ from pathlib import Path
 import typer
 
 from voice_pipeline.cli import show
+from voice_pipeline.cli.process import disk_faults
 from voice_pipeline.config import Settings, load_settings
 from voice_pipeline.engine.queues import Duty
 from voice_pipeline.errors import BadInput, Misconfigured, PipelineError
@@ -71,7 +72,7 @@ def run(request: Request) -> int:
     """Hand the recordings in and return the exit code."""
     settings = load_settings(request.config, data=request.data)
     items = list(_items(request))
-    with Kit(settings) as kit:
+    with disk_faults(settings.data), Kit(settings) as kit:
         kit.check_targets(request.targets)
         service = Service(kit, Duty())  # not entered: what is taken waits for `serve`
         usable = [item.path for item in items if item.fault is None]

@@ -69,11 +69,11 @@ class BucketPlace:
             target = f"{end}/{numbered(name, number)}"
             if reason is not None:
                 obstore.put(self._store, f"{target}{REASON}", f"{reason}\n".encode())
+            obstore.rename(self._store, name, target)
             for beside in sidecars(name):
                 if beside in self._sidecars:
                     obstore.rename(self._store, beside, f"{target}{SIDECAR}")
                     break
-            obstore.rename(self._store, name, target)
 
     def _taken(self, path: str) -> bool:
         try:

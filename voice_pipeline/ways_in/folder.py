@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from voice_pipeline.errors import BadInput, Misconfigured
 from voice_pipeline.ways_in.facts import LARGEST_SIDECAR
-from voice_pipeline.ways_in.watching import End, counts, numbered, sidecars
+from voice_pipeline.ways_in.watching import SIDECAR, End, counts, numbered, sidecars
 
 REASON = ".reason.txt"
 
@@ -76,13 +76,19 @@ class Folder:
         while (folder / numbered(name, number)).exists():
             number += 1
         target = numbered(name, number)
+        told = folder / f"{target}{REASON}"
         if reason is not None:
-            (folder / f"{target}{REASON}").write_text(f"{reason}\n", "utf-8")
+            told.write_text(f"{reason}\n", "utf-8")
+        try:
+            # before its sidecar: without that, what failed for it might be taken the next time
+            (self.path / name).rename(folder / target)
+        except FileNotFoundError:  # another process was here
+            told.unlink(missing_ok=True)
+            raise
         for beside in sidecars(name):
             if _mark(self.path / beside):
-                (self.path / beside).rename(folder / f"{target}.json")
+                (self.path / beside).rename(folder / f"{target}{SIDECAR}")
                 break
-        (self.path / name).rename(folder / target)
 
 
 def _mark(path: Path) -> str:

@@ -13,6 +13,7 @@ import re
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -107,8 +108,11 @@ class References:
                 raise BadInput("the bucket has no such object", code="reference_refused") from None
             if got.meta["size"] > self._largest:
                 raise self._too_large()
+            end = time.monotonic() + self._timeout
             for piece in got.stream(BLOCK):
                 sink(bytes(piece))
+                if time.monotonic() > end:
+                    raise Retryable("the bucket is too slow", code="reference_unreachable")
 
     def _fetch(self, found: Reference, sink: Callable[[bytes], object]) -> None:
         try:
