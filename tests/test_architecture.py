@@ -19,7 +19,7 @@ PACKAGE = ROOT / "voice_pipeline"
 RANKS = [
     ["errors"],
     ["domain"],
-    ["codec", "ports", "next_step"],
+    ["client", "codec", "ports", "next_step"],
     ["spoken"],
     ["adapters", "audio", "catalogue", "claims", "doubles", "examples", "fetching", "hub", "policy",
      "store", "testing", "transcripts", "vcon"],
@@ -32,6 +32,7 @@ RANKS = [
      "opening", "access"],
     ["kit", "pairing"],
     ["service"],
+    ["ways_in"],
     ["metrics"],
     ["api"],
     ["console", "cli", "__main__"],

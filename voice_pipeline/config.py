@@ -107,6 +107,26 @@ class Serve(BaseModel):
         default_factory=list,
         description="kinds of work that have workers of their own: gpu, llm; default: none",
     )
+    backfill_ahead: int = Field(
+        32, ge=1, le=10_000, description="old recordings that are with the workers at once; a "
+        "pause of the backfill is felt after these"
+    )  # fmt: skip
+    watch: list[str] = Field(
+        default_factory=list,
+        description="folders, or s3://BUCKET/PREFIX, from which `serve` takes recordings",
+    )
+    watch_every: float = Field(5.0, gt=0, description="seconds between looks at them")
+    references: list[str] = Field(
+        default_factory=list,
+        description="where recordings may be fetched from: https://HOST/PATH or s3://BUCKET/PREFIX "
+        "that a reference must begin with; default: nowhere",
+    )
+    private_references: bool = Field(
+        False, description="whether their hosts may have private or loopback addresses"
+    )
+    reference_timeout: float = Field(
+        60.0, gt=0, description="seconds that fetching one recording may take"
+    )
     calls: int = Field(4, ge=1, le=256, description="calls that one process works on at once")
     dead_after: float = Field(
         60.0, ge=2, description="seconds without a sign of life after which others take over"

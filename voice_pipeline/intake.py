@@ -63,6 +63,7 @@ KNOWN_METADATA = frozenset(
         "direction",
         "language",
         "refund_limit",
+        "historical",
     ]
 )
 
@@ -163,6 +164,8 @@ def _check_value(key: str, value: str, where: str) -> None:
             ) from None
     if key == "refund_limit" and not re.fullmatch(r"\s*\d+(\.\d+)?\s*", value):
         raise BadInput(f"{where}refund_limit: not a number, for example 150", code="meta")
+    if key == "historical" and value.strip() not in ("true", "false"):
+        raise BadInput(f"{where}historical: true or false", code="meta")
     if key == "language" and not re.fullmatch(r"\s*[A-Za-z]{2}\s*", value):
         raise BadInput(f"{where}language: not an ISO 639-1 code, for example en", code="meta")
 

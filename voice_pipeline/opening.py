@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from obstore.store import ObjectStore
+
 from voice_pipeline.config import Settings, given_secret, secret
 from voice_pipeline.errors import Misconfigured
 from voice_pipeline.store import Store
-from voice_pipeline.store.blobs import Bucket
+from voice_pipeline.store.blobs import Bucket, open_blobs
 from voice_pipeline.store.keys import parse_key
 
 
@@ -34,6 +38,19 @@ def open_store(settings: Settings) -> Store:
 def has_store(settings: Settings) -> bool:
     """Tell whether there is a store already, so that a question does not make an empty one."""
     return settings.database is not None or (settings.data / "calls.db").is_file()
+
+
+def open_bucket(settings: Settings, url: str) -> ObjectStore:
+    """Open another bucket or prefix on the server of `blobs`, or on Amazon's where none is set.
+
+    Args:
+        url: s3://BUCKET or s3://BUCKET/PREFIX.
+
+    Raises:
+        Misconfigured: the URL names no bucket (code `blobs_url`).
+    """
+    chosen = _bucket(settings)
+    return open_blobs(settings.data, replace(chosen, url=url) if chosen else Bucket(url))
 
 
 def _bucket(settings: Settings) -> Bucket | None:

@@ -91,8 +91,11 @@ class Service:
         """Say whether the threads that hand calls over and keep house are alive."""
         return all(thread.is_alive() for thread in self._threads)
 
-    def check_room(self) -> None:
+    def check_room(self, *, backfill: bool = False) -> None:
         """Refuse a recording that could not be kept or not be worked off.
+
+        Args:
+            backfill: an old recording, which may wait as long as there is room for its bytes.
 
         Raises:
             Overloaded: the disk is filling, or too many calls wait.
@@ -101,6 +104,8 @@ class Service:
         free = shutil.disk_usage(self.kit.store.root).free
         if free < limits.disk_reserve:
             raise Overloaded("the disk of the data folder is almost full; try again later")
+        if backfill:
+            return
         waiting = self.kit.store.register.counts_of(("received", "running"))
         if waiting >= limits.most_waiting:
             raise Overloaded(f"{waiting} calls are waiting already; try again later")
@@ -168,7 +173,7 @@ class Service:
         """Give admitted calls to the engine; return how many. Twice is as good as once."""
         register, engine = self.kit.store.register, self.kit.engine
         lanes = (*self.kit.settings.serve.lanes, CRM)
-        rows = register.waiting()
+        rows = register.waiting(backfill=False) or self._old_ones()
         for row in rows:
             received: Ref[Any] = Ref(row.call, "Received", row.received_sha256 or "")
             run = engine.submit(
@@ -180,6 +185,14 @@ class Service:
             )
             register.handed_over(row.call, run)
         return len(rows)
+
+    def _old_ones(self) -> list[CallRow]:
+        """Return old recordings to hand over now: a few ahead, so that a pause is soon felt."""
+        store, ahead = self.kit.store, self.kit.settings.serve.backfill_ahead
+        rows = store.register.waiting(ahead, backfill=True)
+        if not rows or store.backlog.paused() is not None:
+            return []
+        return rows[: max(0, ahead - store.backlog.in_hand())]
 
     def _history(self) -> float:
         return self.kit.settings.serve.history_days * DAY
@@ -232,8 +245,13 @@ class Arrival:
         key: str | None = None,
         targets: tuple[str, ...] = (),
         backfill: bool = False,
+        once: bool = False,
     ) -> CallRow:
         """Commit the call and return its row, or the earlier call's with the same key and body.
+
+        Args:
+            once: bytes that the sender's tenant handed in before make no second call: the row of
+                the one that there is comes back.
 
         Raises:
             BadInput: the file is empty, metadata has the wrong form, or the key had another body.
@@ -273,6 +291,7 @@ class Arrival:
             metadata=record.metadata,
             uploaded_by=sender.by,
             backfill=backfill,
+            once=once,
             key=hashlib.sha256(key.encode()).hexdigest() if key is not None else None,
             fingerprint=hashlib.sha256(body.encode()).hexdigest(),
         )

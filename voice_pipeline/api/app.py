@@ -14,10 +14,11 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from voice_pipeline import __version__
-from voice_pipeline.api import calls, problems, results, uploads
+from voice_pipeline.api import calls, imports, problems, results, uploads
 from voice_pipeline.api.guard import Guard, open_to_all, protect
 from voice_pipeline.errors import Retryable
 from voice_pipeline.service import Overloaded, Service
+from voice_pipeline.ways_in.reference import References
 
 SECURITY = {
     "X-Content-Type-Options": "nosniff",
@@ -87,9 +88,10 @@ def create_app(service: Service, guard: Guard) -> FastAPI:
         redoc_url=None,
     )
     app.state.service = service
+    app.state.references = References(service.kit.settings)
     protect(app, guard)
     problems.install(app)
-    for router in (uploads.router, calls.router, results.router, probes):
+    for router in (uploads.router, imports.router, calls.router, results.router, probes):
         app.include_router(router, responses=problems.RESPONSES)
 
     app.add_middleware(SecurityHeaders)

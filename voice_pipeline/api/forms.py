@@ -6,16 +6,15 @@ has two files.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from voice_pipeline.errors import BadInput
+from voice_pipeline.ways_in.facts import flat_json
 
 LARGEST_FIELD = 64 << 10  # bytes
 MOST_PARTS = 20
@@ -144,31 +143,4 @@ def metadata_of(form: Form) -> dict[str, str]:
     Raises:
         BadInput: it is no flat JSON object, or has a key twice (code `meta`).
     """
-    text = form.fields.get("metadata", b"").strip()
-    if not text:
-        return {}
-    try:
-        given = json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
-        raise BadInput("metadata: not JSON", code="meta") from error
-    if not isinstance(given, dict):
-        raise BadInput("metadata: not a JSON object", code="meta")
-    return {key.strip().lower(): _plain(value) for key, value in given.items() if value is not None}
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str | int | float):
-        return str(value)
-    raise BadInput("metadata: values are texts, numbers, true or false", code="meta")
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len({key.strip().lower() for key, _ in pairs}) < len(pairs):
-        raise BadInput("metadata: a key stands twice", code="meta")
-    return dict(pairs)
-
-
-def _no_constant(_name: str) -> Any:
-    raise ValueError
+    return flat_json(form.fields.get("metadata", b""))

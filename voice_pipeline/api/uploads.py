@@ -70,7 +70,7 @@ async def upload(
     limit = service.kit.settings.serve.largest_upload
     if _length(request) > limit + SLACK:
         raise BadInput(f"the recording is larger than {limit:,} bytes", code="too_large")
-    key = _key(request)
+    key = idempotency_key(request)
     await run_in_threadpool(service.check_room)
     arrival = await run_in_threadpool(service.arrival)
     try:
@@ -78,7 +78,7 @@ async def upload(
         await _read(request, reader, service.kit.settings.serve.read_timeout)
         form = reader.close()
         metadata = metadata_of(form)
-        _check_queue(metadata, who)
+        check_queue(metadata, who)
     except (PipelineError, ClientDisconnect) as error:
         await run_in_threadpool(arrival.abandon)
         if isinstance(error, ClientDisconnect):
@@ -127,14 +127,14 @@ def _length(request: Request) -> int:
     return int(given) if given.isascii() and given.isdigit() else 0
 
 
-def _key(request: Request) -> str | None:
+def idempotency_key(request: Request) -> str | None:
     given = request.headers.get("idempotency-key")
     if given is not None and not (0 < len(given) <= 200 and given.isprintable()):
         raise BadInput("Idempotency-Key: 1 to 200 printable characters", code="idempotency_key")
     return given
 
 
-def _check_queue(metadata: dict[str, Any], who: Principal) -> None:
+def check_queue(metadata: dict[str, Any], who: Principal) -> None:
     """A key of some queues hands in for those only; one with a single queue need not name it."""
     if who.queues is None:
         return

@@ -16,6 +16,8 @@ import typer
 from voice_pipeline.cli.keeping import backup, master_key_app
 from voice_pipeline.cli.keys import access_log_app, keys_app
 from voice_pipeline.cli.knowledge import knowledge_app
+from voice_pipeline.cli.machine import machine_app
+from voice_pipeline.cli.ways import ways_app
 from voice_pipeline.errors import BadInput, Misconfigured, PipelineError
 
 app = typer.Typer(
@@ -39,6 +41,8 @@ app.add_typer(keys_app, name="keys")
 app.add_typer(access_log_app, name="access-log")
 app.add_typer(master_key_app, name="master-key")
 app.command(epilog="Example: voice-pipeline --data state backup /backups/monday")(backup)
+app.add_typer(machine_app)
+app.add_typer(ways_app)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 
@@ -273,14 +277,6 @@ def evaluate(
             state=context.obj["data"],
         )
     )
-
-
-@app.command(epilog="Example: voice-pipeline doctor")
-def doctor(context: typer.Context, as_json: Json = False) -> None:
-    """Say what is installed, what is missing, what that costs, and how to get it."""
-    from voice_pipeline.cli.doctor import run
-
-    raise typer.Exit(run(context.obj["data"], context.obj["config"], as_json=as_json))
 
 
 @app.command(epilog="Example: voice-pipeline --data state serve --port 8000")

@@ -121,14 +121,18 @@ def _search() -> Check:
 
 
 def _disk(folder: Path) -> Check:
-    place = folder
-    while not place.exists():
-        place = place.parent
-    free = shutil.disk_usage(place).free
+    free = shutil.disk_usage(existing(folder)).free
     found = f"{free / (1 << 30):.1f} GiB free for {folder}"
     if free < LOW_DISK:
         return Check("disk", "fault", found, "processing will stop when it is full", "make room")
     return Check("disk", "ok", found)
+
+
+def existing(folder: Path) -> Path:
+    """Return the folder, or the nearest one above it that is there."""
+    while not folder.exists():
+        folder = folder.parent
+    return folder
 
 
 def _print(checks: list[Check]) -> None:

@@ -93,7 +93,7 @@ def run(request: Request) -> int:
     for path, fault in found.faults:
         show.fault(path, fault)
     made_elsewhere = _made_elsewhere(request, len(found.files))
-    with _stoppable(), _disk_faults(settings.data), Kit(settings) as kit:
+    with _stoppable(), disk_faults(settings.data), Kit(settings) as kit:
         kit.purge()
         plan = kit.plan(
             transcriber=IMPORTED if made_elsewhere else request.transcriber,
@@ -241,7 +241,7 @@ def _check_out(out: Path) -> None:
 
 
 @contextmanager
-def _disk_faults(data: Path) -> Iterator[None]:
+def disk_faults(data: Path) -> Iterator[None]:
     """Say in plain words that the data folder's database could not be written."""
     try:
         yield

@@ -16,7 +16,10 @@ from voice_pipeline.api.guard import Guard
 from voice_pipeline.config import Settings, load_settings
 from voice_pipeline.engine import queues as q
 from voice_pipeline.kit import Kit
-from voice_pipeline.service import Service
+from voice_pipeline.service import Sender, Service
+from voice_pipeline.ways_in.places import watches
+from voice_pipeline.ways_in.taking import Terms
+from voice_pipeline.ways_in.watching import Watcher
 
 
 def serve(
@@ -38,7 +41,11 @@ def serve(
     kit = Kit(settings, duty)
     if demo:
         _demo_key(kit, host, port)
-    with Service(kit, duty) as service:
+    terms = Terms(Sender(by="watch"))
+    with (
+        Service(kit, duty) as service,
+        Watcher(watches(service, settings.serve.watch, terms), settings.serve.watch_every),
+    ):
         listening = server(create_app(service, Guard.of(settings, kit.store)), host, port)
         listening.run()
     kit.close(drain=settings.serve.drain)

@@ -177,7 +177,11 @@ def _flags(flags: Sequence[Escalation], speakers: dict[int, str]) -> Iterator[st
         queue = flag.action.get("queue")
         doing = "; ".join(
             part
-            for part in (f"queue {queue}" if queue else "", f"due {due}" if due else "")
+            for part in (
+                f"queue {queue}" if queue else "",
+                f"due {due}" if due else "",
+                "an old recording: due no more" if flag.action.get("historical") else "",
+            )
             if part
         )
         yield (

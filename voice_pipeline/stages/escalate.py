@@ -49,7 +49,15 @@ def flags_of(
         for concern in note.concerns
         if concern.category not in fired
     )
-    return replace(found, flags=(*found.flags, *added))
+    flags = (*found.flags, *added)
+    if metadata.get("historical") == "true":
+        flags = tuple(_of_old(flag) for flag in flags)
+    return replace(found, flags=flags)
+
+
+def _of_old(flag: Escalation) -> Escalation:
+    """Return a flag of a recording from the past: its time ran out long ago, nobody is woken."""
+    return replace(flag, action={**flag.action, "notify": [], "historical": True})
 
 
 @lru_cache(maxsize=4)

@@ -21,6 +21,7 @@ import sqlalchemy as sa
 from redaction.hashes import HashKey
 from voice_pipeline.domain import Receipt, Ref
 from voice_pipeline.errors import Misconfigured, Permanent
+from voice_pipeline.store.backlog import Backlog
 from voice_pipeline.store.blobs import Bucket, open_blobs
 from voice_pipeline.store.database import (
     add_new,
@@ -117,6 +118,7 @@ class Store:
         retry_on_faults(self.database)
         self._url = database
         self.register = Register(self.database)
+        self.backlog = Backlog(self.database)
         self._keys: dict[str, bytes] = {}
         self.shelf = BlobShelf(open_blobs(root / "blobs", bucket), self._key_of)
 

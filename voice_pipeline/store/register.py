@@ -113,6 +113,7 @@ class Admission:
     backfill: bool = False
     key: str | None = None  # sha256 of the Idempotency-Key
     fingerprint: str = ""
+    once: bool = False  # bytes that the tenant handed in before make no second call
 
 
 class Register:
@@ -127,13 +128,19 @@ class Register:
         """Enter a call whose bytes are kept, with the answer to its idempotency key, at once.
 
         Returns:
-            The call's row; an earlier call's row if the same key came with the same body before.
+            The call's row; an earlier call's row if the same key came with the same body before,
+            or if it is to be there once and its bytes are here already.
 
         Raises:
             BadInput: the key came with another body before (code `idempotency_conflict`).
         """
         a = admission
-        with self._database.begin() as db:
+        # who asks whether the bytes are here must know that nobody brings them meanwhile
+        opened = deciding(self._database, "once") if a.once else self._database.begin()
+        with opened as db:
+            twin = _twin(db, a.tenant, a.sha256, a.call)
+            if a.once and twin is not None:
+                return self._row(db, twin)
             if a.key is not None:
                 row = {"tenant": a.tenant, "key": a.key, "fingerprint": a.fingerprint,
                        "call": a.call, "at": time.time()}  # fmt: skip
@@ -151,17 +158,6 @@ class Register:
                     )
                 if known.call != a.call:
                     return self._row(db, known.call)
-            twin = db.scalar(
-                sa.select(calls.c.call)
-                .where(
-                    calls.c.tenant == a.tenant,
-                    calls.c.sha256 == a.sha256,
-                    calls.c.call != a.call,
-                    calls.c.status != "erased",
-                )
-                .order_by(calls.c.received_at)
-                .limit(1)
-            )
             values = {
                 "received_sha256": a.received_sha256, "received_at": time.time(),
                 "tenant": a.tenant, "status": "received", "plan": a.plan, "run": None,
@@ -174,18 +170,26 @@ class Register:
             self._event(db, "call.received", a.call)
             return self._row(db, a.call)
 
-    def waiting(self, limit: int = 100) -> list[CallRow]:
-        """Return calls that were admitted and not yet handed to the engine, live ones first."""
+    def twin(self, tenant: str, sha256: str) -> str | None:
+        """Return the tenant's earliest call of a file with these bytes that was not erased."""
         with self._database.connect() as db:
-            rows = db.execute(
-                sa.select(*_columns())
-                .where(
-                    calls.c.status == "received", calls.c.run.is_(None), calls.c.plan.is_not(None)
-                )
-                .order_by(calls.c.backfill, calls.c.received_at)
-                .limit(limit)
-            ).all()
-        return [CallRow(*row) for row in rows]
+            return _twin(db, tenant, sha256, "")
+
+    def waiting(self, limit: int = 100, *, backfill: bool | None = None) -> list[CallRow]:
+        """Return calls that were admitted and not yet handed to the engine, live ones first.
+
+        Args:
+            limit: at most so many.
+            backfill: only old recordings, or only live ones; None: both.
+        """
+        query = sa.select(*_columns()).where(
+            calls.c.status == "received", calls.c.run.is_(None), calls.c.plan.is_not(None)
+        )
+        if backfill is not None:
+            query = query.where(calls.c.backfill == backfill)
+        query = query.order_by(calls.c.backfill, calls.c.received_at).limit(limit)
+        with self._database.connect() as db:
+            return [CallRow(*row) for row in db.execute(query).all()]
 
     def handed_over(self, call: str, run: str) -> None:
         """Note which run of the engine works on a call."""
@@ -383,8 +387,10 @@ class Register:
             return {row[0]: row[1] for row in db.execute(query)}
 
     def counts_of(self, states: Sequence[str]) -> int:
-        """Return how many calls are in one of the states."""
-        query = sa.select(sa.func.count()).where(calls.c.status.in_(states))
+        """Return how many live calls are in one of the states; old recordings wait beside them."""
+        query = sa.select(sa.func.count()).where(
+            calls.c.status.in_(states), calls.c.backfill.is_(False)
+        )
         with self._database.connect() as db:
             return int(db.scalar(query) or 0)
 
@@ -433,6 +439,19 @@ class Register:
 
     def _row(self, db: sa.Connection, call: str) -> CallRow:
         return CallRow(*db.execute(sa.select(*_columns()).where(calls.c.call == call)).one())
+
+
+def _twin(db: sa.Connection, tenant: str, sha256: str, call: str) -> str | None:
+    """Return the earliest other call of the tenant with a file of the same bytes."""
+    found = db.execute(  # unsorted: SQLite would else walk every call by time
+        sa.select(calls.c.received_at, calls.c.call).where(
+            calls.c.tenant == tenant,
+            calls.c.sha256 == sha256,
+            calls.c.call != call,
+            calls.c.status != "erased",
+        )
+    ).all()
+    return str(min(found)[1]) if found else None
 
 
 def _columns() -> list[sa.Column[Any]]:

@@ -52,6 +52,7 @@ calls = sa.Table(
     sa.Index("calls_by_status", "tenant", "status", "received_at"),
     sa.Index("calls_by_customer", "tenant", "customer_ref", "received_at", "call"),
     sa.Index("calls_by_sha256", "tenant", "sha256"),
+    sa.Index("calls_by_work", "status", "backfill", "received_at", "run"),  # looked at each second
 )
 
 # every way in which a call has ended: another plan makes another revision, none is overwritten
@@ -77,6 +78,15 @@ idempotency = sa.Table(
     sa.Column("fingerprint", sa.String(64), nullable=False),  # of body and metadata
     sa.Column("call", sa.String(64), nullable=False),
     sa.Column("at", sa.Float, nullable=False),
+)
+
+# what is at rest until somebody lets it go on; a row is there while it rests
+pauses = sa.Table(
+    "pauses",
+    metadata,
+    sa.Column("what", sa.String(40), primary_key=True),  # backfill
+    sa.Column("by", sa.String(200), nullable=False),
+    sa.Column("at", sa.Float, nullable=False),  # seconds since the epoch
 )
 
 # what happened, in the order in which it became visible: integrations read it with a cursor

@@ -1,0 +1,1 @@
+"""The ways in beside the upload: files of the machine, watched places, references, manifests."""
