@@ -50,6 +50,47 @@ class Muting(BaseModel):
     )
 
 
+Signature = Literal["RS256", "ES256", "PS256", "EdDSA"]
+
+
+class Oidc(BaseModel):
+    """Whose bearer tokens are taken, and what their claims mean."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    issuer: str = Field(min_length=1, description="`iss` of the tokens, letter by letter")
+    audience: str = Field(min_length=1, description="`aud` that must be among the tokens'")
+    jwks: str = Field(
+        min_length=1, description="the issuer's keys: a file, an https URL, or http of this machine"
+    )
+    algorithms: tuple[Signature, ...] = Field(
+        ("RS256",), min_length=1, description="signatures that are taken"
+    )
+    leeway: float = Field(30.0, ge=0, le=300, description="seconds that clocks may differ")
+    role_claim: str = Field("role", description="claim with the role; dots lead into objects")
+    roles: dict[str, str] = Field(
+        default_factory=dict, description="value of that claim to role; empty: the roles' own names"
+    )
+    tenant_claim: str | None = Field(
+        None, description="claim with the tenant; unset: all tokens are of the tenant `default`"
+    )
+    queues_claim: str | None = Field(
+        None, description="claim with the list of queues; unset: all queues of the tenant"
+    )
+
+
+class Limits(BaseModel):
+    """How often somebody may ask, counted by each process."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    rate: float = Field(50.0, gt=0, description="requests a second of one principal, in the long")
+    burst: int = Field(100, ge=1, description="requests of one principal at once")
+    failed_logins: int = Field(
+        10, ge=1, description="failed logins of one address at once; one more each ten seconds"
+    )
+
+
 class Settings(BaseSettings):
     """Everything that may be set from outside."""
 
@@ -95,6 +136,16 @@ class Settings(BaseSettings):
         "call, a listener that does not hear the control piece is noted, or holds it too",
     )
     policy: Path | None = Field(None, description="policy pack folder; default: the shipped pack")
+    oidc: Oidc | None = Field(
+        None,
+        description="bearer tokens of an identity provider: `issuer`, `audience`, `jwks`, and what "
+        "their claims mean; default: API keys only (docs/security.md)",
+    )
+    limits: Limits = Field(
+        default_factory=lambda: Limits(rate=50.0, burst=100, failed_logins=10),
+        description="requests of one principal: `rate` a second, `burst` at once; `failed_logins` "
+        "of one address at once",
+    )
     jobs: int = Field(1, ge=1, le=64, description="calls worked on at once by `process`")
 
     @classmethod

@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from voice_pipeline.cli.keys import access_log_app, keys_app
 from voice_pipeline.cli.knowledge import knowledge_app
 from voice_pipeline.errors import BadInput, Misconfigured, PipelineError
 
@@ -33,6 +34,8 @@ app.add_typer(models_app, name="models")
 app.add_typer(log_app, name="log")
 app.add_typer(calls_app, name="calls")
 app.add_typer(knowledge_app, name="knowledge")
+app.add_typer(keys_app, name="keys")
+app.add_typer(access_log_app, name="access-log")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 

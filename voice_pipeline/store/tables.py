@@ -151,6 +151,54 @@ deliveries = sa.Table(
     sa.UniqueConstraint("call", "target", "revision"),
 )
 
+# API keys: what is needed to know one again, never the key
+access_keys = sa.Table(
+    "access_keys",
+    metadata,
+    sa.Column("id", sa.String(8), primary_key=True),  # part of the key, may be shown
+    sa.Column("hash", sa.String(200), nullable=False),  # cost, salt and scrypt, see access/keys.py
+    sa.Column("old_hash", sa.String(200), nullable=True),  # of the key before a rotation ...
+    sa.Column("old_until", sa.Float, nullable=True),  # ... which is taken until then
+    sa.Column("role", sa.String(20), nullable=False),
+    sa.Column("tenant", sa.String(64), nullable=False, index=True),
+    sa.Column("queues", sa.Text, nullable=True),  # JSON list; NULL: all
+    sa.Column("created_at", sa.Float, nullable=False),  # seconds since the epoch, as all below
+    sa.Column("expires_at", sa.Float, nullable=True),
+    sa.Column("rotated_at", sa.Float, nullable=True),
+    sa.Column("revoked_at", sa.Float, nullable=True),
+    sa.Column("last_used_at", sa.Float, nullable=True),  # to the minute
+)
+
+# who looked at what; rows are only ever added, each names the hash of the one before
+access_log = sa.Table(
+    "access_log",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),  # 1, 2, 3, ...
+    sa.Column("at", sa.String(40), nullable=False),  # ISO 8601, UTC
+    sa.Column("kind", sa.String(10), nullable=False),  # key | token | local
+    sa.Column("who", sa.String(200), nullable=False, index=True),
+    sa.Column("role", sa.String(20), nullable=False),
+    sa.Column("tenant", sa.String(64), nullable=False),
+    sa.Column("permission", sa.String(40), nullable=False),
+    sa.Column("call", sa.String(64), nullable=True, index=True),
+    sa.Column("what", sa.String(80), nullable=False),  # for example `note`; no content
+    sa.Column("why", sa.String(500), nullable=False),
+    sa.Column("address", sa.String(64), nullable=False),
+    sa.Column("outcome", sa.String(20), nullable=False),
+    sa.Column("previous", sa.String(64), nullable=False),  # hash of the row before
+    sa.Column("sha256", sa.String(64), nullable=False),
+)
+
+# the end of the access log, signed, so that a chain made anew or cut short is found
+access_log_head = sa.Table(
+    "access_log_head",
+    metadata,
+    sa.Column("one", sa.Integer, primary_key=True, autoincrement=False),  # always 1
+    sa.Column("number", sa.Integer, nullable=False),  # of the last row
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("signature", sa.String(128), nullable=False),  # Ed25519, hexadecimal
+)
+
 # corrections of routes, append-only; the record with its reason is a sealed blob of the call
 route_changes = sa.Table(
     "route_changes",
