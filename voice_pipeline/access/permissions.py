@@ -26,7 +26,7 @@ ROLES: dict[Role, str] = {
     Role.agent: "A person who works on calls: reads and hears what was released.",
     Role.supervisor: "Leads agents: decides on notes and on calls that are held.",
     Role.compliance: "Answers for data protection: vault, erasure, legal hold, both logs.",
-    Role.admin: "Runs the service: keys, policies, deliveries; opens no audio and no vault.",
+    Role.admin: "Runs the service: keys, policies, deliveries; sees redacted results, opens no vault.",
 }
 
 
@@ -72,11 +72,11 @@ PERMISSIONS: dict[str, Permission] = {
         _permission("notes.read", _READERS, "Read a released case note.", looks=True),
         _permission("transcripts.read", _READERS, "Read a redacted transcript.", looks=True),
         _permission(
-            "audio.read", "agent supervisor compliance", "Hear a muted recording.", looks=True
+            "audio.read", _READERS, "Hear a muted recording.", looks=True
         ),
-        _permission("logs.read", "supervisor compliance", "Read a redaction log.", looks=True),
+        _permission("logs.read", "supervisor compliance admin", "Read a redaction log.", looks=True),
         _permission(
-            "vcon.read", "integration compliance", "Export a released call as vCon.", looks=True
+            "vcon.read", "integration compliance admin", "Export a released call as vCon.", looks=True
         ),
         _permission("calls.route", "agent supervisor", "Move a call to another queue."),
         _permission("calls.cancel", "integration supervisor admin", "Stop the work on a call."),
