@@ -71,12 +71,15 @@ PERMISSIONS: dict[str, Permission] = {
         ),
         _permission("notes.read", _READERS, "Read a released case note.", looks=True),
         _permission("transcripts.read", _READERS, "Read a redacted transcript.", looks=True),
+        _permission("audio.read", _READERS, "Hear a muted recording.", looks=True),
         _permission(
-            "audio.read", _READERS, "Hear a muted recording.", looks=True
+            "logs.read", "supervisor compliance admin", "Read a redaction log.", looks=True
         ),
-        _permission("logs.read", "supervisor compliance admin", "Read a redaction log.", looks=True),
         _permission(
-            "vcon.read", "integration compliance admin", "Export a released call as vCon.", looks=True
+            "vcon.read",
+            "integration compliance admin",
+            "Export a released call as vCon.",
+            looks=True,
         ),
         _permission("calls.route", "agent supervisor", "Move a call to another queue."),
         _permission("calls.cancel", "integration supervisor admin", "Stop the work on a call."),

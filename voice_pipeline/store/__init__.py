@@ -31,6 +31,9 @@ from voice_pipeline.store.database import (
     put_row,
     retry_on_faults,
 )
+from voice_pipeline.store.erasure import Eraser
+from voice_pipeline.store.holds import Holds
+from voice_pipeline.store.kept import check_kept, erased
 from voice_pipeline.store.register import Register
 from voice_pipeline.store.shelf import BlobShelf
 from voice_pipeline.store.tables import calls, deliveries, plans, progress, results
@@ -97,7 +100,10 @@ class Store:
         self._url = database
         self.register = Register(self.database)
         self._keys: dict[str, bytes] = {}
-        self.shelf = BlobShelf(LocalStore(root / "blobs"), self._key_of)
+        self.shelf = BlobShelf(LocalStore(root / "blobs"), self._key_of, self._check_kept)
+        self.holds = Holds(self.database)
+        self.eraser = Eraser(self.database, self.shelf, self.register, self.holds, root)
+        self.eraser.again()  # a restored backup may know calls that were erased since
 
     @contextmanager
     def setup_lock(self) -> Iterator[None]:
@@ -130,7 +136,7 @@ class Store:
         with self.database.begin() as db:
             db.execute(
                 calls.update()
-                .where(calls.c.call == ref.call)
+                .where(calls.c.call == ref.call, calls.c.wrapped_key.is_not(None))
                 .values(received_sha256=ref.sha256, received_at=time.time())
             )
 
@@ -147,10 +153,14 @@ class Store:
     def purge_raw_audio(self, before: float) -> int:
         """Destroy the raw audio of calls received before `before` (seconds since the epoch).
 
-        With it goes a transcript that was handed in, should its call never have ended.
+        With it goes a transcript that was handed in, should its call never have ended. Calls under
+        legal hold keep theirs.
         """
+        aged = (calls.c.received_at < before) & calls.c.wrapped_key.is_not(None)
         with self.database.connect() as db:
-            old = db.scalars(sa.select(calls.c.call).where(calls.c.received_at < before)).all()
+            held = self.holds.calls(db)
+            found = db.scalars(sa.select(calls.c.call).where(aged)).all()
+        old = [call for call in found if call not in held]
         for call in old:
             self.shelf.delete_kind(call, "ImportedTranscript")
         return sum(self.shelf.delete_kind(call, "Audio") for call in old)
@@ -168,9 +178,32 @@ class Store:
             with self.database.connect() as db:
                 wrapped = db.scalar(sa.select(calls.c.wrapped_key).where(calls.c.call == call))
             if wrapped is None:
-                raise Permanent(f"call {call} is not kept here, or was erased", code="erased")
+                raise erased(call)
             self._keys[call] = sealing.unwrap(self._master, call, wrapped)
         return self._keys[call]
+
+    def _check_kept(self, call: str) -> None:
+        """Ask the database, not the keys that this process remembers."""
+        try:
+            with self.database.begin() as db:
+                check_kept(db, call)
+        except Permanent:
+            self._keys.pop(call, None)
+            raise
+
+    def erase(self, call: str, erasure: str) -> dict[str, int]:
+        """Destroy a call's key, blobs and rows, and say how much of which kind that was.
+
+        Args:
+            call: a call that is kept here.
+            erasure: in whose name.
+
+        Raises:
+            Permanent: it is under legal hold (code `legal_hold`).
+        """
+        gone = self.eraser.erase(call, erasure)
+        self._keys.pop(call, None)
+        return gone
 
     # ------------------------------------------------------------ plans
 
@@ -215,6 +248,7 @@ class Store:
         }
         with self.database.begin() as db:
             add_new(db, results, row)
+            check_kept(db, ref.call)
 
     def made_at(self, ref: Ref[Any]) -> float:
         """Return when a stage first gave this record, in seconds since the epoch."""
@@ -230,6 +264,21 @@ class Store:
     def signing_seed(self) -> bytes:
         """Return the 32-byte secret that signs this folder's redaction logs."""
         return self._signing
+
+    def replace_result(self, old: Ref[Any], new: Ref[Any]) -> bool:
+        """Let the stage that gave a record give another one, on the very same inputs.
+
+        Returns:
+            Whether some stage had given the old one.
+        """
+        same = (results.c.call == old.call) & (results.c.sha256 == old.sha256)
+        with self.database.begin() as db:
+            done = db.execute(
+                results.update()
+                .where(same & (results.c.kind == old.kind))
+                .values(kind=new.kind, sha256=new.sha256)
+            )
+        return done.rowcount > 0
 
     def forget(self, refs: Sequence[Ref[Any]]) -> None:
         """Destroy the bytes of records; the rows that name them stay. Twice is fine.
@@ -252,6 +301,7 @@ class Store:
         row = {"call": call, "stage": stage, "share": share, "seconds": seconds, "at": time.time()}
         with self.database.begin() as db:
             put_row(db, progress, row)
+            check_kept(db, call)
 
     def progress(self, call: str) -> list[StageProgress]:
         with self.database.connect() as db:
@@ -275,6 +325,7 @@ class Store:
         }
         with self.database.begin() as db:
             add_new(db, deliveries, row)
+            check_kept(db, call)
         return next(d for d in self.deliveries(call) if d.key == key)
 
     def count_attempt(self, key: str) -> None:

@@ -7,6 +7,7 @@ query takes a `Scope`, and refuses to look beyond it.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -17,8 +18,10 @@ import sqlalchemy as sa
 
 from voice_pipeline.errors import BadInput
 from voice_pipeline.store.database import add_new, deciding
+from voice_pipeline.store.kept import check_kept, erased, is_kept
 from voice_pipeline.store.tables import calls, events, idempotency, revisions
 
+ERASING = "erasing"  # in place of a run: what is outside this database has not gone yet
 FINAL = ("held", "done", "failed", "cancelled", "erased")
 METADATA = ("queue", "agent", "team", "customer_ref", "call_ref", "started_at")
 FILTERS = ("status", "agent", "team", "customer_ref", "call_ref", "request_type", "review")
@@ -130,6 +133,7 @@ class Register:
 
         Raises:
             BadInput: the key came with another body before (code `idempotency_conflict`).
+            Permanent: the call was erased meanwhile (code `erased`).
         """
         a = admission
         with self._database.begin() as db:
@@ -169,7 +173,9 @@ class Register:
                 "duplicate_of": twin, "code": None, "detail": None, "ended_at": None,
                 **{name: _short(a.metadata.get(name)) for name in METADATA},
             }  # fmt: skip
-            db.execute(calls.update().where(calls.c.call == a.call).values(**values))
+            kept = (calls.c.call == a.call) & calls.c.wrapped_key.is_not(None)
+            if not db.execute(calls.update().where(kept).values(**values)).rowcount:
+                raise erased(a.call)
             self._event(db, "call.received", a.call)
             return self._row(db, a.call)
 
@@ -217,6 +223,8 @@ class Register:
             )
             if known is not None:
                 return False
+            if not is_kept(db, revision.call):
+                return False
             newest = db.scalar(
                 sa.select(sa.func.max(revisions.c.number)).where(revisions.c.call == revision.call)
             )
@@ -237,13 +245,20 @@ class Register:
             )
 
     def index(self, call: str, body: str) -> None:
-        """Make a call's redacted text searchable, instead of what was there."""
-        with self._database.begin() as db:
-            db.execute(sa.text("delete from call_texts where call = :call"), {"call": call})
-            db.execute(
-                sa.text("insert into call_texts (call, body) values (:call, :body)"),
-                {"call": call, "body": body},
-            )
+        """Make a call's redacted text searchable, instead of what was there.
+
+        Raises:
+            Permanent: the call was erased (code `erased`).
+        """
+        with deciding(self._database, call) as db:
+            check_kept(db, call)
+            forget_text(db, call)
+            columns, values = "call, body", ":call, :body"
+            row = {"call": call, "body": body}
+            if db.dialect.name == "sqlite":
+                columns, values = f"rowid, {columns}", f":number, {values}"
+                row["number"] = text_number(call)
+            db.execute(sa.text(f"insert into call_texts ({columns}) values ({values})"), row)
 
     def begin(self, call: str, plan: str, run: str, attempt: int) -> None:
         """A run has taken a call up; a second time, after a crash, nothing changes."""
@@ -269,7 +284,26 @@ class Register:
     def tell(self, call: str, event: str, **data: Any) -> None:
         """Add an event of a call."""
         with self._database.begin() as db:
-            self._event(db, event, call, data)
+            self._lock_events(db)
+            if is_kept(db, call):
+                self._event(db, event, call, data)
+
+    def empty(self, db: sa.Connection, call: str) -> None:
+        """Take out of a call's row and events what was said of it, in the erasing transaction.
+
+        Its id, tenant, queue, state and times stay: those who follow the events must learn that it
+        is gone, and only those who could see it. `run` says that the erasure has not ended yet.
+        """
+        stays = ("call", "received_at", "tenant", "queue", "ended_at", "backfill", "revision")
+        nothing = {c.name: None for c in calls.columns if c.nullable and c.name not in stays}
+        values = nothing | {"status": "erased", "targets": "[]", "run": ERASING}
+        db.execute(
+            calls.update().where(calls.c.call == call)
+            .values(version=calls.c.version + 1, **values)
+        )  # fmt: skip
+        self._lock_events(db)
+        db.execute(events.update().where(events.c.call == call).values(data="{}"))
+        self._event(db, "call.erased", call)
 
     # ------------------------------------------------------------ reading
 
@@ -403,8 +437,7 @@ class Register:
         On PostgreSQL numbers are drawn before they become visible: a lock until the commit keeps
         a reader with a cursor from passing one that is still to come.
         """
-        if db.dialect.name == "postgresql":
-            db.execute(sa.text("select pg_advisory_xact_lock(7015)"))
+        self._lock_events(db)
         row = db.execute(sa.select(calls.c.tenant, calls.c.queue).where(calls.c.call == call)).one()
         db.execute(
             events.insert().values(
@@ -413,8 +446,24 @@ class Register:
             )
         )  # fmt: skip
 
+    def _lock_events(self, db: sa.Connection) -> None:
+        if db.dialect.name == "postgresql":
+            db.execute(sa.text("select pg_advisory_xact_lock(7015)"))
+
     def _row(self, db: sa.Connection, call: str) -> CallRow:
         return CallRow(*db.execute(sa.select(*_columns()).where(calls.c.call == call)).one())
+
+
+def text_number(call: str) -> int:
+    """Return the number by which SQLite's search index knows a call: found without a search."""
+    return int.from_bytes(hashlib.sha256(call.encode()).digest()[:8], "big") >> 1
+
+
+def forget_text(db: sa.Connection, call: str) -> int:
+    """Take a call out of the search index and return how many texts it had there."""
+    where = "rowid = :number" if db.dialect.name == "sqlite" else "call = :call"
+    row = {"call": call, "number": text_number(call)}
+    return db.execute(sa.text(f"delete from call_texts where {where}"), row).rowcount
 
 
 def _columns() -> list[sa.Column[Any]]:

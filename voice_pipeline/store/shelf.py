@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import io
+import shutil
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import obstore
 from obstore.exceptions import BaseError
-from obstore.store import ObjectStore
+from obstore.store import LocalStore, ObjectStore
 
 from voice_pipeline.domain import Ref
-from voice_pipeline.errors import Permanent, Retryable
+from voice_pipeline.errors import BadInput, Permanent, Retryable
 from voice_pipeline.store.sealing import Opened, Sealer
 
 
@@ -75,13 +78,20 @@ class _Part:
 class BlobShelf:
     """Keeps blobs; what they mean is no concern of this class."""
 
-    def __init__(self, blobs: ObjectStore, key_of: Callable[[str], bytes]) -> None:
+    def __init__(
+        self,
+        blobs: ObjectStore,
+        key_of: Callable[[str], bytes],
+        check_kept: Callable[[str], None] = lambda _call: None,
+    ) -> None:
         """
         Args:
             blobs: a local folder or a bucket.
             key_of: returns a call's data key; raises Permanent (code `erased`) when it is gone.
+            check_kept: raises the same for a call that was erased meanwhile, whatever a cache
+                says.
         """
-        self._blobs, self._key_of = blobs, key_of
+        self._blobs, self._key_of, self._check_kept = blobs, key_of, check_kept
 
     @contextmanager
     def open(self, ref: Ref[Any]) -> Iterator[BinaryIO]:
@@ -113,6 +123,11 @@ class BlobShelf:
         except BaseException:
             sink.discard()
             raise
+        try:  # an erasure ends the key before it looks for blobs: it sees this one, or we see it
+            self._check_kept(call)
+        except Permanent:
+            self.delete_call(call)
+            raise
 
     def put(self, call: str, kind: str, data: bytes) -> Ref[Any]:
         """Keep a small record whole."""
@@ -139,12 +154,42 @@ class BlobShelf:
 
     def delete_kind(self, call: str, kind: str) -> int:
         """Delete every blob of one kind of a call and return how many there were."""
-        found = obstore.list(self._blobs, f"{call}/")
-        paths = [m["path"] for batch in found for m in batch]
-        paths = [path for path in paths if path.startswith(f"{call}/{kind}-")]
+        paths = [path for path in self._paths(call) if path.startswith(f"{call}/{kind}-")]
         if paths:
             obstore.delete(self._blobs, paths)
         return len(paths)
+
+    def kinds(self, call: str) -> dict[str, int]:
+        """Return how many blobs of each kind a call has; what is still being written is `part`."""
+        names = [path.removeprefix(f"{call}/").partition("-")[0] for path in self._paths(call)]
+        return dict(sorted(Counter([*names, *("part" for _ in self._strays(call))]).items()))
+
+    def delete_call(self, call: str) -> int:
+        """Delete every blob of a call, whole or half written, and return how many there were."""
+        paths, strays = self._paths(call), self._strays(call)
+        if paths:
+            obstore.delete(self._blobs, paths)
+        if isinstance(self._blobs, LocalStore) and self._blobs.prefix is not None:
+            shutil.rmtree(Path(self._blobs.prefix) / _plain(call), ignore_errors=True)
+        return len(paths) + len(strays)
+
+    def _paths(self, call: str) -> list[str]:
+        return [m["path"] for batch in obstore.list(self._blobs, f"{_plain(call)}/") for m in batch]
+
+    def _strays(self, call: str) -> list[Path]:
+        """Return files that a folder holds and its listing hides: uploads that never ended."""
+        if not isinstance(self._blobs, LocalStore) or self._blobs.prefix is None:
+            return []
+        folder = Path(self._blobs.prefix) / _plain(call)
+        listed = {path.removeprefix(f"{call}/") for path in self._paths(call)}
+        return [path for path in folder.glob("*") if path.name not in listed]
+
+
+def _plain(call: str) -> str:
+    """Refuse a name that would lead out of the folder of blobs."""
+    if not call or "/" in call or "\\" in call or call in (".", ".."):
+        raise BadInput("that is no call id; `calls list` shows them", code="not_found")
+    return call
 
 
 def _path(ref: Ref[Any]) -> str:
