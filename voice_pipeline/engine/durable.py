@@ -30,6 +30,7 @@ from voice_pipeline.engine.naming import (
     newest,
     parts,
     run_name,
+    runs_of,
 )
 from voice_pipeline.engine.queues import CALLS, CRM, Duty, Lanes, register
 from voice_pipeline.errors import Permanent, PipelineError, Retryable
@@ -46,6 +47,7 @@ MAX_RECOVERIES = 20  # a call that keeps killing its process is given up after s
 STAGE_ATTEMPTS = 3  # for Retryable errors, with growing pauses
 POLL = 0.1  # seconds
 FORGOTTEN = "input_forgotten"
+SEEN = 5 * POLL  # seconds in which every look for a run's end has happened
 MAX_REMAKES = 6  # as many raw records as can have been forgotten upstream, and one
 
 
@@ -182,6 +184,23 @@ class Engine:
             workflow_id_prefix=lane_name(run, ""), load_input=False, load_output=False
         )
         DBOS.cancel_workflows([run, *[row.workflow_id for row in rows]])
+
+    def erase(self, call: str) -> int:
+        """Stop the runs of a call wherever they are, forget them, and return how many there were.
+
+        A stage that is under way ends by itself: the store takes nothing more for the call.
+        """
+        rows = runs_of(call)
+        names = [row.workflow_id for row in rows]
+        if waiting := [row.workflow_id for row in rows if row.status in OPEN]:
+            DBOS.cancel_workflows(waiting)
+            time.sleep(SEEN)  # whoever waits for one of them must see that it was stopped
+        DBOS.delete_workflows(names)
+        return len(names)
+
+    def remains(self, call: str) -> int:
+        """Return how many runs of a call the journal still has."""
+        return len(runs_of(call))
 
     def finished(self, run: str) -> bool:
         status = DBOS.get_workflow_status(run)
