@@ -31,6 +31,7 @@ RANKS = [
     ["results", "entries", "intake", "scrub", "evidence", "redactors", "rerouting", "embedding",
      "opening", "access"],
     ["kit", "pairing"],
+    ["service"],
     ["metrics"],
     ["api"],
     ["console", "cli", "__main__"],
@@ -42,6 +43,7 @@ NEIGHBOURS = {
     ("stages", "note"),
     ("testing", "adapters"),
     ("hub", "fetching"),
+    ("entries", "results"),
     ("__main__", "cli"),
 }
 

@@ -91,6 +91,34 @@ class Limits(BaseModel):
     )
 
 
+class Serve(BaseModel):
+    """How the service takes calls in and works them off."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    largest_upload: int = Field(1 << 30, ge=1, description="bytes of one recording")
+    most_waiting: int = Field(
+        100_000, ge=1, description="calls that may wait; more are answered with 429"
+    )
+    disk_reserve: int = Field(
+        256 << 20, ge=0, description="bytes that stay free on the disk; less is answered with 429"
+    )
+    lanes: list[str] = Field(
+        default_factory=list,
+        description="kinds of work that have workers of their own: gpu, llm; default: none",
+    )
+    calls: int = Field(4, ge=1, le=256, description="calls that one process works on at once")
+    dead_after: float = Field(
+        60.0, ge=2, description="seconds without a sign of life after which others take over"
+    )
+    drain: int = Field(
+        30, ge=0, description="seconds that running calls get to end when the service is stopped"
+    )
+    read_timeout: float = Field(
+        30.0, gt=0, description="seconds after which an upload that sends nothing is cut"
+    )
+
+
 class Settings(BaseSettings):
     """Everything that may be set from outside."""
 
@@ -145,6 +173,10 @@ class Settings(BaseSettings):
         default_factory=lambda: Limits(rate=50.0, burst=100, failed_logins=10),
         description="requests of one principal: `rate` a second, `burst` at once; `failed_logins` "
         "of one address at once",
+    )
+    serve: Serve = Field(
+        default_factory=lambda: Serve.model_validate({}),
+        description="limits of the running service",
     )
     jobs: int = Field(1, ge=1, le=64, description="calls worked on at once by `process`")
 

@@ -5,12 +5,21 @@ Reads released records only: of a held call nothing is searchable, and its row s
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
-from voice_pipeline.domain import CaseNote, Recording, RedactedTranscript, Ref, Verification
+from voice_pipeline.domain import (
+    CaseNote,
+    Recording,
+    RedactedTranscript,
+    Redaction,
+    Ref,
+    Verification,
+)
 from voice_pipeline.engine.durable import Entry
 from voice_pipeline.pipeline import Outcome
+from voice_pipeline.results import warnings_of
 
 
 def entry(outcome: Outcome, read: Callable[[Ref[Any]], Any]) -> Entry:
@@ -20,8 +29,13 @@ def entry(outcome: Outcome, read: Callable[[Ref[Any]], Any]) -> Entry:
     for name in ("queue", "agent", "team", "customer_ref", "call_ref", "started_at"):
         if recording.metadata.get(name):
             values[name] = recording.metadata[name][:200]
-    if outcome.note is None or outcome.transcript is None:
-        verdict: Verification = read(outcome.verification)
+    verdict: Verification = read(outcome.verification)
+    redaction: Redaction = read(outcome.redaction)
+    note: CaseNote | None = read(outcome.note) if outcome.note else None
+    text: RedactedTranscript | None = read(outcome.transcript) if outcome.transcript else None
+    told = warnings_of(recording, redaction, verdict, text, note)
+    values["warnings"] = json.dumps([{"code": w.code, "detail": w.detail} for w in told])
+    if note is None or text is None:
         reasons = verdict.reasons
         values |= {
             "code": reasons[0].code if reasons else "held",
@@ -29,8 +43,6 @@ def entry(outcome: Outcome, read: Callable[[Ref[Any]], Any]) -> Entry:
             "review": None,
         }
         return Entry(values, None)
-    note: CaseNote = read(outcome.note)
-    text: RedactedTranscript = read(outcome.transcript)
     flags = sorted({flag.category for flag in note.escalations})
     values |= {
         "code": None,

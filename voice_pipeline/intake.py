@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
 
 from redaction import stamps
 from voice_pipeline import audio
@@ -123,29 +123,48 @@ def parse_metadata(pairs: Sequence[str]) -> dict[str, str]:
     metadata: dict[str, str] = {}
     for pair in pairs:
         key, separator, value = pair.partition("=")
-        key = key.strip().lower()
-        if not separator or not re.fullmatch(r"[a-z][a-z0-9_.-]{0,63}", key):
+        if not separator:
             raise BadInput("--meta takes KEY=VALUE, for example --meta queue=billing", code="meta")
+        metadata[key.strip().lower()] = value
+    return check_metadata(metadata, "--meta ")
+
+
+def check_metadata(metadata: Mapping[str, str], where: str = "metadata: ") -> dict[str, str]:
+    """Return metadata whose keys and values have a form that can be used.
+
+    Args:
+        metadata: at most 100 keys; values of at most 2,000 characters.
+        where: how messages name the place of a fault.
+
+    Raises:
+        BadInput: a key, or the value of a known key, has the wrong form (code `meta`).
+    """
+    if len(metadata) > 100:
+        raise BadInput(f"{where}more than 100 keys", code="meta")
+    for key, value in metadata.items():
+        if not re.fullmatch(r"[a-z][a-z0-9_.-]{0,63}", key):
+            raise BadInput(
+                f"{where}a key is a letter and then letters, digits, _ . or -", code="meta"
+            )
         if len(value) > 2000:
-            raise BadInput(f"--meta {key}: longer than 2,000 characters", code="meta")
-        _check_value(key, value)
-        metadata[key] = value.strip()
-    return metadata
+            raise BadInput(f"{where}{key}: longer than 2,000 characters", code="meta")
+        _check_value(key, value, where)
+    return {key: value.strip() for key, value in metadata.items()}
 
 
-def _check_value(key: str, value: str) -> None:
+def _check_value(key: str, value: str, where: str) -> None:
     if key == "started_at":
         try:
             datetime.fromisoformat(value.strip())
         except ValueError:
             raise BadInput(
-                "--meta started_at: not an ISO date or date-time, for example 2026-11-23T09:30",
+                f"{where}started_at: not an ISO date or date-time, for example 2026-11-23T09:30",
                 code="meta",
             ) from None
     if key == "refund_limit" and not re.fullmatch(r"\s*\d+(\.\d+)?\s*", value):
-        raise BadInput("--meta refund_limit: not a number, for example 150", code="meta")
+        raise BadInput(f"{where}refund_limit: not a number, for example 150", code="meta")
     if key == "language" and not re.fullmatch(r"\s*[A-Za-z]{2}\s*", value):
-        raise BadInput("--meta language: not an ISO 639-1 code, for example en", code="meta")
+        raise BadInput(f"{where}language: not an ISO 639-1 code, for example en", code="meta")
 
 
 def started_on(metadata: Mapping[str, str]) -> date | None:
@@ -202,12 +221,45 @@ def receive(
     if writer.ref.sha256 != sha256:
         store.shelf.delete(writer.ref)
         raise BadInput("the file changed while it was read; try again", code="file_changed")
+    return record_received(
+        store,
+        writer.ref,
+        path.name,
+        size,
+        metadata=metadata,
+        agent_channel=agent_channel,
+        language=language,
+        scrub=scrub,
+        transcript=transcript,
+    )
+
+
+def record_received(
+    store: Store,
+    audio: Ref[Any],
+    name: str,
+    size: int,
+    *,
+    metadata: Mapping[str, str],
+    agent_channel: AgentChannel,
+    language: str,
+    scrub: Scrub,
+    transcript: bytes | None = None,
+) -> Ref[Received]:
+    """Keep the `Received` record of a recording whose bytes are sealed, and return its name.
+
+    Args:
+        audio: the sealed bytes.
+        name: the file's base name, as handed in.
+        size: bytes.
+    """
+    call = audio.call
     record = Received(
         call=call,
-        name=scrub_name(path.name, scrub),
-        sha256=sha256,
+        name=scrub_name(name, scrub),
+        sha256=audio.sha256,
         size=size,
-        audio=writer.ref,
+        audio=audio,
         metadata={k: scrub(v, k in KNOWN_METADATA) for k, v in sorted(metadata.items())},
         agent_channel=agent_channel,
         language=language,

@@ -71,7 +71,11 @@ class Kit:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.engine.close()
+        self.close()
+
+    def close(self, drain: int = 0) -> None:
+        """Stop; running calls get `drain` seconds to end, the rest go on with whoever comes."""
+        self.engine.close(drain)
         self.store.close()
 
     # ------------------------------------------------------------ plans

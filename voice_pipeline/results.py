@@ -55,14 +55,27 @@ class CallResult:
     @property
     def warnings(self) -> tuple[Warning, ...]:
         """Every warning once, in the order in which the stages met them."""
-        found = [*self.recording.warnings]
-        if self.transcript is not None:
-            found += self.transcript.warnings
-        found += self.verification.reasons
-        found += [Warning(code) for code in self.redaction.warnings]
-        if self.note is not None:
-            found += note_warnings(self.note)
-        return tuple({(w.code, w.detail): w for w in found}.values())
+        return warnings_of(
+            self.recording, self.redaction, self.verification, self.transcript, self.note
+        )
+
+
+def warnings_of(
+    recording: Recording,
+    redaction: Redaction,
+    verification: Verification,
+    transcript: RedactedTranscript | None,
+    note: CaseNote | None,
+) -> tuple[Warning, ...]:
+    """Return every warning of a finished call once, in the order in which the stages met them."""
+    found = [*recording.warnings]
+    if transcript is not None:
+        found += transcript.warnings
+    found += verification.reasons
+    found += [Warning(code) for code in redaction.warnings]
+    if note is not None:
+        found += note_warnings(note)
+    return tuple({(w.code, w.detail): w for w in found}.values())
 
 
 def result_json(result: CallResult) -> dict[str, Any]:
@@ -201,5 +214,6 @@ __all__ = [
     "held_note",
     "result_json",
     "transcript_json",
+    "warnings_of",
     "write_results",
 ]

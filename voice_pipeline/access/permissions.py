@@ -26,7 +26,7 @@ ROLES: dict[Role, str] = {
     Role.agent: "A person who works on calls: reads and hears what was released.",
     Role.supervisor: "Leads agents: decides on notes and on calls that are held.",
     Role.compliance: "Answers for data protection: vault, erasure, legal hold, both logs.",
-    Role.admin: "Runs the service: keys, policies, deliveries; sees redacted results, opens no vault.",
+    Role.admin: "Runs the service: keys, policies, deliveries; no vault, redacted results only.",
 }
 
 

@@ -11,7 +11,7 @@ import json
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
 from dbos import DBOS, SetEnqueueOptions, SetWorkflowID, StepOptions
@@ -33,7 +33,7 @@ from voice_pipeline.engine.naming import (
     runs_of,
 )
 from voice_pipeline.engine.queues import CALLS, CRM, Duty, Lanes, register
-from voice_pipeline.errors import Permanent, PipelineError, Retryable
+from voice_pipeline.errors import BadInput, Permanent, PipelineError, Retryable
 from voice_pipeline.pipeline import Outcome, Stages, understand
 from voice_pipeline.ports import Stage
 from voice_pipeline.store import Store
@@ -275,6 +275,32 @@ class Engine:
             count += 1
         return count
 
+    def redo(self, call: str, stage: str) -> None:
+        """Forget what a stage and those after it gave for a call; the next run does them anew.
+
+        Raises:
+            BadInput: there is no such stage (code `unknown_stage`).
+        """
+        names = [one.name for one in fields(Stages)]
+        if stage not in names:
+            raise BadInput(
+                f"there is no stage {stage}; there are {', '.join(names)}", code="unknown_stage"
+            )
+        self._store.forget_results(call, names[names.index(stage) :])
+
+    def settle_lost(self) -> int:
+        """Mark calls as failed whose run ended without a word, and return how many."""
+        gone = ["ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
+        rows = DBOS.list_workflows(
+            name="call",
+            status=gone,
+            load_input=False,
+            load_output=False,
+            sort_desc=True,
+            limit=1000,
+        )
+        return sum(self.register.lost(parts(row.workflow_id)[0], row.workflow_id) for row in rows)
+
     def remember(self) -> int:
         """Enter what calls of an older release came to into the register; return how many."""
         known = {row.run for row in self.register.revisions()}
@@ -288,10 +314,14 @@ class Engine:
                 self._ended(row.output, row.workflow_id, (row.completed_at or 0) / 1000)
         return len(runs)
 
-    def close(self) -> None:
-        """Stop. Runs that have not finished go on in the next process that recovers them."""
+    def close(self, drain: int = 0) -> None:
+        """Stop. Runs that have not finished go on in the next process that recovers them.
+
+        Args:
+            drain: seconds to let running ones come to their end; no new ones are taken up.
+        """
+        DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=drain)
         self.heartbeats.stop()
-        DBOS.destroy(destroy_registry=True)
         self._database.dispose()
         self._executor.close()
 

@@ -132,6 +132,13 @@ class Store:
         with self.database.begin() as db:
             add_new(db, calls, row)
 
+    def drop_call(self, call: str) -> None:
+        """Destroy a call that was never acknowledged: its bytes, its key and its row."""
+        self.shelf.delete_call(call)
+        self._keys.pop(call, None)
+        with self.database.begin() as db:
+            db.execute(calls.delete().where(calls.c.call == call))
+
     def set_received(self, ref: Ref[Any]) -> None:
         with self.database.begin() as db:
             db.execute(
@@ -294,6 +301,14 @@ class Store:
         same = (results.c.call == ref.call) & (results.c.sha256 == ref.sha256)
         with self.database.begin() as db:
             db.execute(results.delete().where(same & (results.c.kind == ref.kind)))
+
+    def forget_results(self, call: str, stages: Sequence[str]) -> None:
+        """Drop the memo of a call's stages, so that they are done anew."""
+        with self.database.begin() as db:
+            db.execute(results.delete().where(results.c.call == call, results.c.stage.in_(stages)))
+            db.execute(
+                progress.delete().where(progress.c.call == call, progress.c.stage.in_(stages))
+            )
 
     def note_progress(
         self, call: str, stage: str, share: float, seconds: float | None = None

@@ -69,6 +69,7 @@ class CallRow:
     request_type: str | None
     urgency: str | None
     flags: str | None
+    warnings: str | None
     review: str | None
 
 
@@ -274,6 +275,20 @@ class Register:
             code=code, detail=detail, ended_at=time.time(),
         )  # fmt: skip
 
+    def lost(self, call: str, run: str) -> bool:
+        """A run ended and could not say how: show it, unless the call has moved on."""
+        with self._database.begin() as db:
+            current = db.execute(
+                sa.select(calls.c.status, calls.c.run).where(calls.c.call == call)
+            ).first()
+            if current is None or current.run != run or current.status != "running":
+                return False
+            values = {
+                "status": "failed", "code": "internal", "ended_at": time.time(),
+                "detail": "the run ended without a result; run the call again",
+            }  # fmt: skip
+            return self._change(db, call, "call.failed", FINAL, values)
+
     def resubmit(self, call: str, plan: str, attempt: int) -> bool:
         """Let a call be handed to the engine again, as that attempt."""
         return self.change(
@@ -403,6 +418,12 @@ class Register:
         query = sa.select(calls.c.status, sa.func.count()).group_by(calls.c.status)
         with self._database.connect() as db:
             return {row[0]: row[1] for row in db.execute(query)}
+
+    def counts_of(self, states: Sequence[str]) -> int:
+        """Return how many calls are in one of the states."""
+        query = sa.select(sa.func.count()).where(calls.c.status.in_(states))
+        with self._database.connect() as db:
+            return int(db.scalar(query) or 0)
 
     # ------------------------------------------------------------ inside
 

@@ -46,6 +46,7 @@ calls = sa.Table(
     sa.Column("request_type", sa.String(80), nullable=True),
     sa.Column("urgency", sa.String(10), nullable=True),
     sa.Column("flags", sa.Text, nullable=True),  # categories, sorted, between commas
+    sa.Column("warnings", sa.Text, nullable=True),  # JSON: codes and details, no content
     sa.Column("review", sa.String(12), nullable=True),  # required approved rejected; NULL: none
     sa.Index("calls_by_time", "tenant", "received_at", "call"),
     sa.Index("calls_by_status", "tenant", "status", "received_at"),

@@ -49,6 +49,7 @@ def added() -> list[sa.Column[Any]]:
         sa.Column("request_type", sa.String(80), nullable=True),
         sa.Column("urgency", sa.String(10), nullable=True),
         sa.Column("flags", sa.Text, nullable=True),
+        sa.Column("warnings", sa.Text, nullable=True),
         sa.Column("review", sa.String(12), nullable=True),
     ]
 
