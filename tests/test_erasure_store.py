@@ -254,12 +254,12 @@ def test_a_legal_hold_keeps_a_call(store: Store) -> None:
         assert raised.value.code == "legal_hold"
         assert store.purge_raw_audio(before=9e12) == 0
         assert store.holds.lift(**name, **by) == 1
-    assert store.holds.list() == []
-    assert store.holds.list(standing=False)[0].number == number
+    assert store.holds.every() == []
+    assert store.holds.every(standing=False)[0].number == number
     assert store.purge_raw_audio(before=9e12) == 1
     store.erase("c1", "e1")
     assert MARK not in everything(store)
-    assert [hold.by for hold in store.holds.list(standing=False)] == ["lee", "lee"]
+    assert [hold.by for hold in store.holds.every(standing=False)] == ["lee", "lee"]
 
 
 @settings(max_examples=15)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from functools import cached_property
@@ -25,6 +24,7 @@ from voice_pipeline.embedding import build_embedder
 from voice_pipeline.engine.durable import Engine, Entry
 from voice_pipeline.engine.queues import Duty
 from voice_pipeline.entries import entry
+from voice_pipeline.erasing import Erasing
 from voice_pipeline.errors import Misconfigured, Permanent
 from voice_pipeline.evidence import Evidence
 from voice_pipeline.knowledge.index import Knowledge, fingerprint
@@ -39,8 +39,6 @@ from voice_pipeline.ports import Analyst, Connector, Diarizer, Embedder, Stage, 
 from voice_pipeline.redactors import build_redactor, planned_redactor
 from voice_pipeline.results import CallResult
 from voice_pipeline.scrub import Scrubber
-
-DAY = 86_400.0  # seconds
 
 
 class Kit:
@@ -61,6 +59,8 @@ class Kit:
             self.engine.remember()
         self.evidence = Evidence(self.store, self.engine)
         self.library = Library(self.store.database)
+        self.erasing = Erasing(self.store, self.engine, lambda text: self.scrub(text, False))
+        self.erasing.finish()
 
     def __enter__(self) -> Self:
         return self
@@ -388,9 +388,8 @@ class Kit:
         return self._scrubber(text, identifiers)
 
     def purge(self) -> int:
-        """Destroy raw audio older than the policy allows; return how many recordings."""
-        days = load_pack(self.settings.policy).retention.raw_audio_days
-        return self.store.purge_raw_audio(time.time() - days * DAY)
+        """Destroy what is older than the policy allows; return how many recordings."""
+        return self.erasing.purge(load_pack(self.settings.policy).retention)
 
 
 def build_transcriber(

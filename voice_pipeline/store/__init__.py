@@ -36,9 +36,17 @@ from voice_pipeline.store.holds import Holds
 from voice_pipeline.store.kept import check_kept, erased
 from voice_pipeline.store.register import Register
 from voice_pipeline.store.shelf import BlobShelf
-from voice_pipeline.store.tables import calls, deliveries, plans, progress, results
+from voice_pipeline.store.tables import (
+    calls,
+    deliveries,
+    idempotency,
+    plans,
+    progress,
+    results,
+)
 
 MASTER_KEY = "master.key"
+AT_ONCE = 1000  # calls that one round of upkeep erases
 SIGNING_KEY = "signing.key"  # Ed25519 seed of the redaction logs
 
 
@@ -171,6 +179,29 @@ class Store:
         for call in old:
             self.shelf.delete_kind(call, "ImportedTranscript")
         return sum(self.shelf.delete_kind(call, "Audio") for call in old)
+
+    def aged(self, before: float) -> dict[str, list[str]]:
+        """Return the calls that have ended, were received before that and may go, by tenant.
+
+        Args:
+            before: seconds since the epoch.
+        """
+        ended = calls.c.status.in_(("held", "done", "failed", "cancelled"))
+        query = sa.select(calls.c.call, calls.c.tenant).where(
+            ended & (calls.c.received_at < before) & calls.c.wrapped_key.is_not(None)
+        )
+        found: dict[str, list[str]] = {}
+        with self.database.connect() as db:
+            held = self.holds.calls(db)
+            for row in db.execute(query.order_by(calls.c.received_at).limit(AT_ONCE + len(held))):
+                if row.call not in held:
+                    found.setdefault(row.tenant, []).append(row.call)
+        return found
+
+    def forget_keys(self, before: float) -> int:
+        """Forget answers to keyed uploads of before that time; return how many."""
+        with self.database.begin() as db:
+            return db.execute(idempotency.delete().where(idempotency.c.at < before)).rowcount
 
     def hash_key(self, call: str) -> HashKey:
         """Return the key of a call's keyed hashes; it is gone when the call's data key is.

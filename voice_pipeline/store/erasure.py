@@ -81,10 +81,13 @@ class Eraser:
                     f"call {call} is under legal hold {numbers[0]}; it stays until that is lifted",
                     code="legal_hold",
                 )
-            if db.scalar(sa.select(calls.c.call).where(calls.c.call == call)) is None:
+            row = db.execute(sa.select(calls.c.wrapped_key).where(calls.c.call == call)).first()
+            if row is None:
                 raise Permanent(f"call {call} is not kept here", code="erased")
             self._note(call, erasure)
             gone = self._remove_rows(db, call)
+            if row.wrapped_key is not None:
+                gone["data keys"] = 1
         blobs = self._blobs(call)
         self._shelf.delete_call(call)
         return gone | blobs
@@ -110,7 +113,7 @@ class Eraser:
         That is so after a backup was restored. A hold of the older database does not keep them:
         they had been destroyed.
         """
-        found = []
+        found: list[str] = []
         for batch in _batches(sorted(set(self.noted()))):
             here = calls.c.call.in_(batch) & calls.c.wrapped_key.is_not(None)
             with self._database.connect() as db:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -77,7 +78,7 @@ class Holds:
             )  # fmt: skip
         return done.rowcount
 
-    def list(self, tenant: str | None = None, *, standing: bool = True) -> list[Hold]:
+    def every(self, tenant: str | None = None, *, standing: bool = True) -> list[Hold]:
         """Return the holds, oldest first: those that stand, or all."""
         query = sa.select(legal_holds).order_by(legal_holds.c.number)
         if tenant is not None:
@@ -102,7 +103,7 @@ class Holds:
         return frozenset(db.scalars(_standing(calls.c.call)))
 
 
-def _standing(column: sa.Column[int] | sa.Column[str]) -> sa.Select[tuple[int]]:
+def _standing(column: sa.Column[Any]) -> sa.Select[Any]:
     """Select from calls joined with the holds that stand on them."""
     named = legal_holds.c.call == calls.c.call
     of_customer = legal_holds.c.customer_ref == calls.c.customer_ref

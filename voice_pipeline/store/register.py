@@ -193,10 +193,11 @@ class Register:
             ).all()
         return [CallRow(*row) for row in rows]
 
-    def handed_over(self, call: str, run: str) -> None:
-        """Note which run of the engine works on a call."""
+    def handed_over(self, call: str, run: str) -> bool:
+        """Note which run of the engine works on a call; return whether the call still exists."""
+        here = (calls.c.call == call) & calls.c.wrapped_key.is_not(None)
         with self._database.begin() as db:
-            db.execute(calls.update().where(calls.c.call == call).values(run=run))
+            return db.execute(calls.update().where(here).values(run=run)).rowcount > 0
 
     # ------------------------------------------------------------ changing
 
@@ -255,7 +256,7 @@ class Register:
             check_kept(db, call)
             forget_text(db, call)
             columns, values = "call, body", ":call, :body"
-            row = {"call": call, "body": body}
+            row: dict[str, Any] = {"call": call, "body": body}
             if db.dialect.name == "sqlite":
                 columns, values = f"rowid, {columns}", f":number, {values}"
                 row["number"] = text_number(call)

@@ -152,13 +152,6 @@ class BlobShelf:
         if self.has(ref):
             obstore.delete(self._blobs, _path(ref))
 
-    def delete_call(self, call: str) -> int:
-        """Delete every blob of a call and return how many there were."""
-        paths = [m["path"] for batch in obstore.list(self._blobs, f"{call}/") for m in batch]
-        if paths:
-            obstore.delete(self._blobs, paths)
-        return len(paths)
-
     def delete_kind(self, call: str, kind: str) -> int:
         """Delete every blob of one kind of a call and return how many there were."""
         paths = [path for path in self._paths(call) if path.startswith(f"{call}/{kind}-")]
