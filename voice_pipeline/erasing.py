@@ -220,6 +220,7 @@ class Erasing:
         """
         now = time.time()
         self.finish()
+        self._store.sweep()
         self._store.forget_keys(now - KEYS_DAYS * DAY)
         if retention.results_days is not None:
             self.retire(now - retention.results_days * DAY)

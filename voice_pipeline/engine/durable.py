@@ -367,15 +367,14 @@ class Engine:
             store.note_progress(call, stage.name, 1.0, 0.0)
             return kept
         self.reached(stage.name, "before")
-        store.note_progress(call, stage.name, 0.0)
+        if stage.lane == "gpu":  # the one that takes long enough to be watched
+            store.note_progress(call, stage.name, 0.0)
         started = time.perf_counter()
         made = stage.do(*[self._read(ref) for ref in refs])
         self.reached(stage.name, "made")
         ref = store.shelf.put(call, type(made).__name__, encode(made))
         self.reached(stage.name, "stored")
-        seconds = time.perf_counter() - started
-        store.keep_result(stage.name, key, ref, seconds)
-        store.note_progress(call, stage.name, 1.0, seconds)
+        store.keep_result(stage.name, key, ref, time.perf_counter() - started)
         return ref
 
     def do_delivery(self, note: Ref[CaseNote], target: str) -> None:
@@ -410,6 +409,7 @@ class Engine:
 
     def _read(self, ref: Ref[Any]) -> Any:
         if not self._store.shelf.has(ref):
+            self._store.check_kept(ref.call)
             self._store.invalidate(ref)  # the next attempt makes it anew
             raise Permanent(f"the {ref.kind} of this call is no longer kept", code=FORGOTTEN)
         return self.read(ref)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,14 +17,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import sqlalchemy as sa
-from obstore.store import LocalStore
 
 from redaction.hashes import HashKey
 from voice_pipeline.domain import Receipt, Ref
 from voice_pipeline.errors import Misconfigured, Permanent
-from voice_pipeline.store import sealing
+from voice_pipeline.store.blobs import Bucket, open_blobs
 from voice_pipeline.store.database import (
     add_new,
+    deciding,
     migrate,
     open_database,
     put_row,
@@ -34,6 +33,16 @@ from voice_pipeline.store.database import (
 from voice_pipeline.store.erasure import Eraser
 from voice_pipeline.store.holds import Holds
 from voice_pipeline.store.kept import check_kept, erased
+from voice_pipeline.store.keys import (
+    MASTER_KEY,
+    SIGNING_KEY,
+    FolderKeys,
+    GivenKeys,
+    KeyRing,
+    new_key,
+    read_key,
+    write_key,
+)
 from voice_pipeline.store.register import Register
 from voice_pipeline.store.shelf import BlobShelf
 from voice_pipeline.store.tables import (
@@ -45,9 +54,8 @@ from voice_pipeline.store.tables import (
     results,
 )
 
-MASTER_KEY = "master.key"
 AT_ONCE = 1000  # calls that one round of upkeep erases
-SIGNING_KEY = "signing.key"  # Ed25519 seed of the redaction logs
+DAY = 86_400.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,25 +81,38 @@ class DeliveryRow:
 class Store:
     """One data folder, and the database beside it. Safe for several processes at once."""
 
-    def __init__(self, root: Path, *, database: str | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        database: str | None = None,
+        bucket: Bucket | None = None,
+        master_keys: Sequence[bytes] = (),
+        signing_key: bytes | None = None,
+    ) -> None:
         """Open or create a data folder.
 
         Args:
             root: the folder.
             database: URL of a PostgreSQL database; None: SQLite in the folder.
+            bucket: where blobs lie; None: in the folder.
+            master_keys: each 32 bytes, the one that wraps first; none: kept in the folder.
+            signing_key: 32 bytes that sign redaction logs; None: kept in the folder.
 
         Raises:
-            Misconfigured: the folder cannot be made or written, the database does not answer, or
-                its schema is of a newer release.
+            Misconfigured: the folder cannot be made or written, the database does not answer, its
+                schema is of a newer release, or calls are there and their master key is not.
         """
         self.root = root
         try:
             (root / "blobs").mkdir(parents=True, exist_ok=True, mode=0o700)
             with self.setup_lock():
-                self._master = _secret(root / MASTER_KEY)
-                self._signing = _secret(root / SIGNING_KEY)
                 self.database = open_database(database, root / "calls.db")
                 migrate(self.database)
+                self.keys = KeyRing(
+                    GivenKeys(master_keys) if master_keys else self._own_master_key()
+                )
+                self._signing = signing_key or _own_key(root / SIGNING_KEY)
         except (OSError, sa.exc.DBAPIError) as error:
             if database is not None and isinstance(error, sa.exc.DBAPIError):
                 raise Misconfigured(
@@ -108,10 +129,24 @@ class Store:
         self._url = database
         self.register = Register(self.database)
         self._keys: dict[str, bytes] = {}
-        self.shelf = BlobShelf(LocalStore(root / "blobs"), self._key_of, self._check_kept)
+        self.shelf = BlobShelf(open_blobs(root / "blobs", bucket), self._key_of, self.check_kept)
         self.holds = Holds(self.database)
         self.eraser = Eraser(self.database, self.shelf, self.register, self.holds, root)
         self.eraser.again()  # a restored backup may know calls that were erased since
+
+    def _own_master_key(self) -> FolderKeys:
+        """Return the folder's keys; one is made for a new store, never for calls that have one."""
+        if not (self.root / MASTER_KEY).exists():
+            with self.database.connect() as db:
+                sealed = sa.select(calls.c.call).where(calls.c.wrapped_key.is_not(None)).limit(1)
+                if db.scalar(sealed) is not None:
+                    raise Misconfigured(
+                        f"{self.root}: the calls' {MASTER_KEY} is not here; restore it, or name "
+                        "the key with the setting `master_key`",
+                        code="key_missing",
+                    )
+        _own_key(self.root / MASTER_KEY)
+        return FolderKeys(self.root)
 
     @contextmanager
     def setup_lock(self) -> Iterator[None]:
@@ -127,17 +162,31 @@ class Store:
     def close(self) -> None:
         self.database.dispose()
 
+    def check(self) -> None:
+        """Ask whether database and blobs answer: for probes.
+
+        Raises:
+            Retryable: one of them does not (code `storage`).
+        """
+        with self.database.connect() as db:
+            db.execute(sa.select(1))
+        self.shelf.check()
+
+    def sweep(self) -> int:
+        """Remove what killed processes left half-written a day ago or earlier; return how many."""
+        return self.shelf.sweep(time.time() - DAY)
+
     # ------------------------------------------------------------ calls and their keys
 
     def open_call(self, call: str) -> None:
         """Make a call's row and data key; a call that exists keeps its own."""
-        key = sealing.new_key()
-        row = {
-            "call": call,
-            "wrapped_key": sealing.wrap(self._master, call, key),
-            "received_at": time.time(),
-        }
-        with self.database.begin() as db:
+        # Under this lock: else the master key may change, and be retired, before the row is there.
+        with deciding(self.database, MASTER_KEY) as db:
+            row = {
+                "call": call,
+                "wrapped_key": self.keys.wrap(call, new_key()),
+                "received_at": time.time(),
+            }
             add_new(db, calls, row)
 
     def drop_call(self, call: str) -> None:
@@ -217,11 +266,15 @@ class Store:
                 wrapped = db.scalar(sa.select(calls.c.wrapped_key).where(calls.c.call == call))
             if wrapped is None:
                 raise erased(call)
-            self._keys[call] = sealing.unwrap(self._master, call, wrapped)
+            self._keys[call] = self.keys.unwrap(call, wrapped)
         return self._keys[call]
 
-    def _check_kept(self, call: str) -> None:
-        """Ask the database, not the keys that this process remembers."""
+    def check_kept(self, call: str) -> None:
+        """Refuse a call that was erased: the database says so, not what this process remembers.
+
+        Raises:
+            Permanent: it was (code `erased`).
+        """
         try:
             with self.database.begin() as db:
                 check_kept(db, call)
@@ -275,6 +328,8 @@ class Store:
         return Ref(call, row.kind, row.sha256) if row else None
 
     def keep_result(self, stage: str, key: str, ref: Ref[Any], seconds: float) -> None:
+        """Keep what a stage gave, and that it is done."""
+        now = time.time()
         row = {
             "call": ref.call,
             "stage": stage,
@@ -282,10 +337,12 @@ class Store:
             "kind": ref.kind,
             "sha256": ref.sha256,
             "seconds": seconds,
-            "made_at": time.time(),
+            "made_at": now,
         }
+        done = {"call": ref.call, "stage": stage, "share": 1.0, "seconds": seconds, "at": now}
         with self.database.begin() as db:
             add_new(db, results, row)
+            put_row(db, progress, done)
             check_kept(db, ref.call)
 
     def made_at(self, ref: Ref[Any]) -> float:
@@ -414,21 +471,8 @@ class Store:
         return [DeliveryRow(*row) for row in rows]
 
 
-def _secret(path: Path) -> bytes:
+def _own_key(path: Path) -> bytes:
     """Read one of the folder's 32-byte keys, or make one that only its owner can read."""
     if not path.exists():
-        part = path.with_suffix(".part")
-        part.unlink(missing_ok=True)
-        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(sealing.new_key())
-            file.flush()
-            os.fsync(file.fileno())
-        part.rename(path)
-    key = path.read_bytes()
-    if len(key) != 32:
-        raise Misconfigured(
-            f"{path}: not a key; restore the file that belongs to this data folder",
-            code="key_file",
-        )
-    return key
+        write_key(path, new_key())
+    return read_key(path)

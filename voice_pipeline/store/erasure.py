@@ -19,9 +19,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from voice_pipeline.errors import Misconfigured, Permanent
+from voice_pipeline.store import texts
 from voice_pipeline.store.database import deciding
 from voice_pipeline.store.holds import DECIDING, Holds
-from voice_pipeline.store.register import ERASING, Register, forget_text, text_number
+from voice_pipeline.store.register import ERASING, Register
 from voice_pipeline.store.shelf import BlobShelf
 from voice_pipeline.store.tables import (
     article_marks,
@@ -189,7 +190,7 @@ class Eraser:
         self._register.empty(db, call)
         for table in WHOLE:
             db.execute(table.delete().where(table.c.call == call))
-        forget_text(db, call)
+        texts.forget(db, call)
         db.execute(
             decisions.update().where(decisions.c.call == call).values(reason="", sha256=None)
         )
@@ -228,11 +229,7 @@ class Eraser:
             )
             for name, condition in (holding | where).items()
         }  # fmt: skip
-        text = "rowid = :number" if db.dialect.name == "sqlite" else "call = :call"
-        count["search index"] = db.scalar(
-            sa.text(f"select count(*) from call_texts where {text}"),
-            {"call": call, "number": text_number(call)},
-        )
+        count["search index"] = texts.count(db, call)
         return {name: number for name, number in sorted(count.items()) if number}
 
     def _blobs(self, call: str) -> dict[str, int]:

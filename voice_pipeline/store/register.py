@@ -7,7 +7,6 @@ query takes a `Scope`, and refuses to look beyond it.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from voice_pipeline.errors import BadInput
+from voice_pipeline.store import texts
 from voice_pipeline.store.database import add_new, deciding
 from voice_pipeline.store.kept import check_kept, erased, is_kept
 from voice_pipeline.store.tables import calls, events, idempotency, revisions
@@ -254,13 +254,7 @@ class Register:
         """
         with deciding(self._database, call) as db:
             check_kept(db, call)
-            forget_text(db, call)
-            columns, values = "call, body", ":call, :body"
-            row: dict[str, Any] = {"call": call, "body": body}
-            if db.dialect.name == "sqlite":
-                columns, values = f"rowid, {columns}", f":number, {values}"
-                row["number"] = text_number(call)
-            db.execute(sa.text(f"insert into call_texts ({columns}) values ({values})"), row)
+            texts.put(db, call, body)
 
     def begin(self, call: str, plan: str, run: str, attempt: int) -> None:
         """A run has taken a call up; a second time, after a crash, nothing changes."""
@@ -369,7 +363,7 @@ class Register:
         if until is not None:
             query = query.where(calls.c.received_at < until)
         if words is not None:
-            query = query.where(calls.c.call.in_(self._matching(words)))
+            query = query.where(calls.c.call.in_(texts.matching(self._database, words)))
         if before is not None:
             at, call = before
             query = query.where(
@@ -428,15 +422,6 @@ class Register:
 
     # ------------------------------------------------------------ inside
 
-    def _matching(self, words: str) -> Any:
-        """Return a query of the calls whose text holds all the words."""
-        if self._database.dialect.name == "sqlite":
-            terms = " ".join('"' + word.replace('"', '""') + '"' for word in words.split())
-            where = sa.text("call_texts match :terms").bindparams(terms=terms or '""')
-        else:
-            where = sa.text("words @@ plainto_tsquery('simple', :terms)").bindparams(terms=words)
-        return sa.select(sa.column("call")).select_from(sa.table("call_texts")).where(where)
-
     def _change(
         self, db: sa.Connection, call: str, event: str, unless: Sequence[str],
         values: Mapping[str, Any],
@@ -474,18 +459,6 @@ class Register:
 
     def _row(self, db: sa.Connection, call: str) -> CallRow:
         return CallRow(*db.execute(sa.select(*_columns()).where(calls.c.call == call)).one())
-
-
-def text_number(call: str) -> int:
-    """Return the number by which SQLite's search index knows a call: found without a search."""
-    return int.from_bytes(hashlib.sha256(call.encode()).digest()[:8], "big") >> 1
-
-
-def forget_text(db: sa.Connection, call: str) -> int:
-    """Take a call out of the search index and return how many texts it had there."""
-    where = "rowid = :number" if db.dialect.name == "sqlite" else "call = :call"
-    row = {"call": call, "number": text_number(call)}
-    return db.execute(sa.text(f"delete from call_texts where {where}"), row).rowcount
 
 
 def _columns() -> list[sa.Column[Any]]:
