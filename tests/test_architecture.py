@@ -29,7 +29,7 @@ RANKS = [
     ["pipeline"],
     ["engine", "config"],
     ["results", "entries", "intake", "scrub", "evidence", "redactors", "rerouting", "embedding",
-     "opening", "access", "erasing"],
+     "opening", "access", "erasing", "reviewing"],
     ["kit", "pairing"],
     ["service"],
     ["metrics"],

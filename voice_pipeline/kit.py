@@ -38,6 +38,7 @@ from voice_pipeline.policy.pack import Pack, Words
 from voice_pipeline.ports import Analyst, Connector, Diarizer, Embedder, Stage, Transcriber
 from voice_pipeline.redactors import build_redactor, planned_redactor
 from voice_pipeline.results import CallResult
+from voice_pipeline.reviewing import Reviewing
 from voice_pipeline.scrub import Scrubber
 
 
@@ -61,6 +62,12 @@ class Kit:
         self.library = Library(self.store.database)
         self.erasing = Erasing(self.store, self.engine, lambda text: self.scrub(text, False))
         self.erasing.finish()
+        self.reviewing = Reviewing(
+            self.store,
+            self.engine,
+            lambda text: self.scrub(text, False),
+            lambda label: load_pack(self.settings.policy).kind(label) is not None,
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -333,7 +340,7 @@ class Kit:
             verification=verification,
             transcript=read(outcome.transcript) if released and outcome.transcript else None,
             audio=read(outcome.audio) if released and outcome.audio else None,
-            note=read(outcome.note) if released and outcome.note else None,
+            note=self.reviewing.note(outcome.note) if released and outcome.note else None,
             escalations=(read(outcome.escalations) if released and outcome.escalations else None),
             versions={
                 "voice_pipeline": chosen["release"],

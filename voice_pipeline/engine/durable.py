@@ -178,6 +178,15 @@ class Engine:
             DBOS.enqueue_workflow(CALLS, self._call, received, plan, list(targets), lanes.plain())
         return name
 
+    def start_again(
+        self, received: Ref[Received], plan: str, targets: Sequence[str], number: int
+    ) -> str:
+        """Start a call's attempt of that number here, once, and return the run's name."""
+        name = run_name(received.call, plan, number)
+        with SetWorkflowID(name):
+            DBOS.start_workflow(self._call, received, plan, list(targets))
+        return name
+
     def cancel(self, run: str) -> None:
         """Stop a run before its next stage; what it was doing ends and is dropped."""
         rows = DBOS.list_workflows(

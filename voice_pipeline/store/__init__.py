@@ -30,6 +30,7 @@ from voice_pipeline.store.database import (
     put_row,
     retry_on_faults,
 )
+from voice_pipeline.store.decisions import Decisions
 from voice_pipeline.store.erasure import Eraser
 from voice_pipeline.store.holds import Holds
 from voice_pipeline.store.kept import check_kept, erased
@@ -131,6 +132,7 @@ class Store:
         self._keys: dict[str, bytes] = {}
         self.shelf = BlobShelf(open_blobs(root / "blobs", bucket), self._key_of, self.check_kept)
         self.holds = Holds(self.database)
+        self.decisions = Decisions(self.database, self.register)
         self.eraser = Eraser(self.database, self.shelf, self.register, self.holds, root)
         self.eraser.again()  # a restored backup may know calls that were erased since
 
@@ -359,21 +361,6 @@ class Store:
     def signing_seed(self) -> bytes:
         """Return the 32-byte secret that signs this folder's redaction logs."""
         return self._signing
-
-    def replace_result(self, old: Ref[Any], new: Ref[Any]) -> bool:
-        """Let the stage that gave a record give another one, on the very same inputs.
-
-        Returns:
-            Whether some stage had given the old one.
-        """
-        same = (results.c.call == old.call) & (results.c.sha256 == old.sha256)
-        with self.database.begin() as db:
-            done = db.execute(
-                results.update()
-                .where(same & (results.c.kind == old.kind))
-                .values(kind=new.kind, sha256=new.sha256)
-            )
-        return done.rowcount > 0
 
     def forget(self, refs: Sequence[Ref[Any]]) -> None:
         """Destroy the bytes of records; the rows that name them stay. Twice is fine.

@@ -225,7 +225,7 @@ class Register:
             )
             if known is not None:
                 return False
-            if not is_kept(db, revision.call):
+            if not is_kept(db, revision.call, changing=True):
                 return False
             newest = db.scalar(
                 sa.select(sa.func.max(revisions.c.number)).where(revisions.c.call == revision.call)
@@ -245,6 +245,19 @@ class Register:
                 values
                 | {"status": revision.status, "revision": number, "ended_at": revision.made_at},
             )
+
+    def change_seen(
+        self, db: sa.Connection, row: CallRow, event: str, values: Mapping[str, Any]
+    ) -> bool:
+        """Change a row that is still as somebody saw it, in a transaction of theirs, and tell."""
+        changed = db.execute(
+            calls.update()
+            .where(calls.c.call == row.call, calls.c.version == row.version)
+            .values(version=row.version + 1, **values)
+        ).rowcount
+        if changed:
+            self._event(db, event, row.call, {"revision": row.revision})
+        return bool(changed)
 
     def index(self, call: str, body: str) -> None:
         """Make a call's redacted text searchable, instead of what was there.
