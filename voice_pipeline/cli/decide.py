@@ -132,3 +132,121 @@ def _hold(
         call, customer=customer, tenant=tenant, reason=reason, by=by, lift=lift, **context.obj
     )
     raise typer.Exit(done)
+
+
+Call = Annotated[str, typer.Argument(help="Call id.")]
+Later = Annotated[
+    bool, typer.Option("--later", help="Leave the work to the running service, do not wait.")
+]
+
+
+@decide_app.command(
+    "approve",
+    epilog="Example: voice-pipeline --data state calls approve CALL --reason checked --by 'M. Lee'",
+)
+def approve(
+    context: typer.Context, call: Call, reason: Reason = "", by: By = "", as_json: Json = False
+) -> None:
+    """Approve a note that waits for it."""
+    _decide(context, call, "approve", reason, by, as_json)
+
+
+@decide_app.command(
+    "reject",
+    epilog="Example: voice-pipeline --data state calls reject CALL --reason 'wrong amount' "
+    "--by 'M. Lee'",
+)
+def reject(
+    context: typer.Context, call: Call, reason: Reason = "", by: By = "", as_json: Json = False
+) -> None:
+    """Reject a note that waits for approval."""
+    _decide(context, call, "reject", reason, by, as_json)
+
+
+@decide_app.command(
+    "edit",
+    epilog="Example: voice-pipeline --data state calls edit CALL --changes new.json "
+    "--reason 'clearer' --by 'M. Lee'",
+)
+def edit(
+    context: typer.Context,
+    call: Call,
+    changes: Annotated[
+        Path | None,
+        typer.Option(
+            help='JSON of the fields to change, for example {"urgency": "high"}; -: stdin.'
+        ),
+    ] = None,
+    reason: Reason = "",
+    by: By = "",
+    as_json: Json = False,
+) -> None:
+    """Change a note, and so approve it; what you write is redacted, the older note is kept."""
+    _decide(context, call, "edit", reason, by, as_json, changes=changes)
+
+
+@decide_app.command(
+    "release",
+    epilog="Example: voice-pipeline --data state calls release CALL --reason 'listened to it' "
+    "--by 'M. Lee'",
+)
+def release(
+    context: typer.Context,
+    call: Call,
+    reason: Reason = "",
+    by: By = "",
+    later: Later = False,
+    as_json: Json = False,
+) -> None:
+    """Let a held call go on as it was redacted: you answer for that. Exit 5: held again."""
+    _decide(context, call, "release", reason, by, as_json, later=later)
+
+
+@decide_app.command(
+    "rerun",
+    epilog="Example: voice-pipeline --data state calls rerun CALL --reason 'better model' "
+    "--by 'M. Lee'",
+)
+def rerun(
+    context: typer.Context,
+    call: Call,
+    reason: Reason = "",
+    by: By = "",
+    later: Later = False,
+    as_json: Json = False,
+) -> None:
+    """Work on a held call again with today's models and policy. Exit 5: held again."""
+    _decide(context, call, "rerun", reason, by, as_json, later=later)
+
+
+@decide_app.command(
+    "discard",
+    epilog="Example: voice-pipeline --data state calls discard CALL --reason 'test call' "
+    "--by 'M. Lee'",
+)
+def discard(
+    context: typer.Context, call: Call, reason: Reason = "", by: By = "", as_json: Json = False
+) -> None:
+    """Give a held call up: it fails, and its recording is destroyed."""
+    _decide(context, call, "discard", reason, by, as_json)
+
+
+@decide_app.command("decisions", epilog="Example: voice-pipeline --data state calls decisions CALL")
+def decisions(context: typer.Context, call: Call, as_json: Json = False) -> None:
+    """List what people decided about a call: who, when and why."""
+    from voice_pipeline.cli.review import decisions as run
+
+    raise typer.Exit(run(call, as_json=as_json, **context.obj))
+
+
+def _decide(
+    context: typer.Context, call: str, decision: str, reason: str, by: str, as_json: bool,
+    *, changes: Path | None = None, later: bool = False,
+) -> None:  # fmt: skip
+    from voice_pipeline.cli.review import decide as run
+
+    done = run(
+        call, decision, reason=reason, by=by, changes=changes, later=later, as_json=as_json,
+        **context.obj,
+    )  # fmt: skip
+    raise typer.Exit(done)

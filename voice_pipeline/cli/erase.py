@@ -48,7 +48,7 @@ def erase(order: Order, *, data: Path | None, config: Path | None) -> int:
         BadInput: nothing or two things to erase, no reason, nobody who decides.
         Permanent: a call is under legal hold (code `legal_hold`).
     """
-    with _kit(data, config) as (kit, settings):
+    with open_kit(data, config) as (kit, settings):
         erasing = Erasing(
             kit.store, kit.engine, lambda text: kit.scrub(text, False),
             out=order.out, corrections=order.corrections,
@@ -77,7 +77,7 @@ def hold(
     data: Path | None, config: Path | None,
 ) -> int:  # fmt: skip
     """Put a call or a customer's calls under legal hold, or lift the hold."""
-    with _kit(data, config) as (kit, _):
+    with open_kit(data, config) as (kit, _):
         reason, by = " ".join(reason.split()), " ".join(by.split())
         if not reason or not by:
             raise BadInput("a hold needs --reason and --by: who decides, and why", code="no_reason")
@@ -97,7 +97,7 @@ def hold(
 
 def holds(*, every: bool, as_json: bool, data: Path | None, config: Path | None) -> int:
     """List the legal holds that stand, or all there ever were."""
-    with _kit(data, config) as (kit, _):
+    with open_kit(data, config) as (kit, _):
         found = kit.store.holds.every(standing=not every)
     if as_json:
         rows = [{name: getattr(one, name) for name in one.__dataclass_fields__} for one in found]
@@ -211,7 +211,12 @@ def _day(seconds: float) -> str:
 
 
 @contextmanager
-def _kit(data: Path | None, config: Path | None) -> Iterator[tuple[Kit, Settings]]:
+def open_kit(data: Path | None, config: Path | None) -> Iterator[tuple[Kit, Settings]]:
+    """Open a data folder that is there already.
+
+    Raises:
+        BadInput: there is none (code `not_found`).
+    """
     settings = load_settings(config, data=data)
     if not has_store(settings):
         raise BadInput(
