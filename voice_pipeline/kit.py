@@ -395,7 +395,10 @@ class Kit:
         return self._scrubber(text, identifiers)
 
     def purge(self) -> int:
-        """Destroy what is older than the policy allows; return how many recordings."""
+        """Destroy what is older than the policy allows; return how many recordings.
+
+        What killed processes left half-written goes with it.
+        """
         return self.erasing.purge(load_pack(self.settings.policy).retention)
 
 

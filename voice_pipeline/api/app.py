@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from voice_pipeline import __version__
-from voice_pipeline.api import calls, problems, results, uploads
+from voice_pipeline.api import calls, erasure, problems, results, reviews, uploads
 from voice_pipeline.api.guard import Guard, open_to_all, protect
 from voice_pipeline.errors import Retryable
 from voice_pipeline.service import Overloaded, Service
@@ -38,14 +38,14 @@ def healthz(_: ALIVE) -> Any:
 
 @probes.get("/readyz", summary="Calls can be taken in")
 def readyz(request: Request, _: ALIVE) -> Response:
-    """Look at the database and the disk; 503 says which is missing."""
+    """Look at database, blobs and disk; 503 says which is missing."""
     service: Service = request.app.state.service
     checks = {"service": "ok" if service.working() else "a thread of it has ended; restart it"}
     try:
-        service.kit.store.register.get("readiness")
-        checks["database"] = "ok"
+        service.kit.store.check()
+        checks["store"] = "ok"
     except (sa.exc.SQLAlchemyError, Retryable):
-        checks["database"] = "no answer"
+        checks["store"] = "database or blobs do not answer"
     try:
         service.check_room()
         checks["room"] = "ok"
@@ -71,7 +71,8 @@ def create_app(service: Service, guard: Guard) -> FastAPI:
     app.state.service = service
     protect(app, guard)
     problems.install(app)
-    for router in (uploads.router, calls.router, results.router, probes):
+    parts = (uploads, calls, results, erasure, reviews)
+    for router in (*(part.router for part in parts), probes):
         app.include_router(router)
 
     @app.middleware("http")

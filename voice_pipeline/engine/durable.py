@@ -417,11 +417,16 @@ class Engine:
         return decode(self._store.shelf.get(ref))
 
     def _read(self, ref: Ref[Any]) -> Any:
-        if not self._store.shelf.has(ref):
+        try:
+            return self.read(ref)
+        except Permanent as error:
+            if error.code != "erased":
+                raise
             self._store.check_kept(ref.call)
             self._store.invalidate(ref)  # the next attempt makes it anew
-            raise Permanent(f"the {ref.kind} of this call is no longer kept", code=FORGOTTEN)
-        return self.read(ref)
+            raise Permanent(
+                f"the {ref.kind} of this call is no longer kept", code=FORGOTTEN
+            ) from error
 
     def reached(self, stage: str, point: str) -> None:
         """Named points of a stage's life; the crash tests end the process at each of them."""

@@ -142,7 +142,7 @@ deliveries = sa.Table(
     metadata,
     sa.Column("key", sa.String(64), primary_key=True),  # from call, target, revision
     sa.Column("call", sa.String(64), nullable=False, index=True),
-    sa.Column("target", sa.String(200), nullable=False),
+    sa.Column("target", sa.Text, nullable=False),
     sa.Column("revision", sa.String(64), nullable=False),
     sa.Column("state", sa.String(20), nullable=False),  # pending | delivered | refused
     sa.Column("attempts", sa.Integer, nullable=False),

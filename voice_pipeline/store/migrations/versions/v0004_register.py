@@ -96,6 +96,8 @@ def upgrade() -> None:
         sa.Column("host", sa.String(200), nullable=False),
         sa.Column("queues", sa.String(200), nullable=False),
     )
+    with op.batch_alter_table("deliveries") as deliveries:
+        deliveries.alter_column("target", type_=sa.Text, existing_nullable=False)
     if op.get_bind().dialect.name == "sqlite":
         op.execute("create virtual table call_texts using fts5(call unindexed, body)")
     else:
@@ -112,6 +114,8 @@ def downgrade() -> None:
         op.drop_table(table)
     for name in INDEXES:
         op.drop_index(name, "calls")
+    with op.batch_alter_table("deliveries") as deliveries:
+        deliveries.alter_column("target", type_=sa.String(200), existing_nullable=False)
     with op.batch_alter_table("calls") as calls:
         for column in added():
             calls.drop_column(column.name)
