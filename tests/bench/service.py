@@ -98,7 +98,7 @@ def serving(kind: str, folder: Path) -> Iterator[tuple[str, str]]:
 def serve(kind: str, folder: Path, port: int) -> None:
     """Be that server: ours, or a bare FastAPI that writes the same bytes to a file."""
     if kind == "ours":
-        with running(folder / "data", port=port) as found:
+        with running(folder / "data", port=port, queues=()) as found:
             print(found.key("admin"), flush=True)
             threading.Event().wait()
     app = FastAPI()

@@ -5,12 +5,13 @@ Reads no settings of its own and keeps no state but what it is given.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 import sqlalchemy as sa
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from voice_pipeline import __version__
 from voice_pipeline.api import calls, erasure, problems, results, reviews, uploads
@@ -25,7 +26,24 @@ SECURITY = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-Next = Callable[[Request], Awaitable[Response]]
+
+
+class SecurityHeaders:
+    """Adds SECURITY to every answer, without touching bodies or streams."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def adding(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in SECURITY.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, adding)
+
 
 probes = APIRouter(tags=["probes"])
 ALIVE = Annotated[None, Depends(open_to_all("probes carry no data of calls"))]
@@ -75,11 +93,5 @@ def create_app(service: Service, guard: Guard) -> FastAPI:
     for router in (*(part.router for part in parts), probes):
         app.include_router(router)
 
-    @app.middleware("http")
-    async def headers(request: Request, follow: Next) -> Response:
-        response = await follow(request)
-        for name, value in SECURITY.items():
-            response.headers.setdefault(name, value)
-        return response
-
+    app.add_middleware(SecurityHeaders)
     return app

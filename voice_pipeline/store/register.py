@@ -378,11 +378,12 @@ class Register:
         if words is not None:
             query = query.where(calls.c.call.in_(texts.matching(self._database, words)))
         if before is not None:
-            at, call = before
-            query = query.where(
-                (calls.c.received_at < at) | ((calls.c.received_at == at) & (calls.c.call < call))
-            )
-        query = query.order_by(calls.c.received_at.desc(), calls.c.call.desc()).limit(limit)
+            query = query.where(sa.tuple_(calls.c.received_at, calls.c.call) < before)
+        at = calls.c.received_at
+        if words is not None and self._database.dialect.name == "sqlite":
+            # SQLite would else walk every call by time instead of the few that hold the words
+            at = sa.literal_column("+calls.received_at", sa.Float)
+        query = query.order_by(at.desc(), calls.c.call.desc()).limit(limit)
         with self._database.connect() as db:
             return [CallRow(*row) for row in db.execute(query).all()]
 
