@@ -1,6 +1,6 @@
 """Erasing and holding calls over HTTP: the receipt in the answer, or a proposal that waits.
 
-Where `erase.four_eyes` is on, one principal proposes and another confirms. Refuses calls under legal
+Where `erase.four_eyes` is on, one principal proposes, another confirms. Refuses calls under legal
 hold, and whatever is not in the principal's reach.
 """
 
@@ -36,7 +36,7 @@ class Reason(BaseModel):
     reason: Why
 
 
-class Request_(BaseModel):
+class Wanted(BaseModel):
     """Which calls are to be erased."""
 
     model_config = ConfigDict(extra="forbid")
@@ -68,7 +68,7 @@ def erase(
 
 
 @router.post("/v1/erasures", status_code=202, summary="Erase calls, or all of a customer's")
-def request_erasure(request: Request, who: Eraser, body: Request_) -> Any:
+def request_erasure(request: Request, who: Eraser, body: Wanted) -> Any:
     """The same for many calls; `preview` says what would go, by kind."""
     service: Service = request.app.state.service
     erasing, reach = service.kit.erasing, scope(who)

@@ -379,7 +379,7 @@ class Register:
             query = query.where(calls.c.call.in_(texts.matching(self._database, words)))
         if before is not None:
             query = query.where(sa.tuple_(calls.c.received_at, calls.c.call) < before)
-        at = calls.c.received_at
+        at: sa.ColumnElement[Any] = calls.c.received_at
         if words is not None and self._database.dialect.name == "sqlite":
             # SQLite would else walk every call by time instead of the few that hold the words
             at = sa.literal_column("+calls.received_at", sa.Float)
