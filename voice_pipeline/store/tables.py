@@ -50,7 +50,7 @@ calls = sa.Table(
     sa.Column("review", sa.String(12), nullable=True),  # required approved rejected; NULL: none
     sa.Index("calls_by_time", "tenant", "received_at", "call"),
     sa.Index("calls_by_status", "tenant", "status", "received_at"),
-    sa.Index("calls_by_customer", "tenant", "customer_ref", "received_at"),
+    sa.Index("calls_by_customer", "tenant", "customer_ref", "received_at", "call"),
     sa.Index("calls_by_sha256", "tenant", "sha256"),
 )
 

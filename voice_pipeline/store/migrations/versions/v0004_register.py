@@ -13,7 +13,7 @@ down_revision = "0003"
 INDEXES = {
     "calls_by_time": ["tenant", "received_at", "call"],
     "calls_by_status": ["tenant", "status", "received_at"],
-    "calls_by_customer": ["tenant", "customer_ref", "received_at"],
+    "calls_by_customer": ["tenant", "customer_ref", "received_at", "call"],
     "calls_by_sha256": ["tenant", "sha256"],
 }
 TABLES = ("executors", "events", "idempotency", "revisions")
