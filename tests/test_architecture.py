@@ -29,7 +29,7 @@ RANKS = [
     ["pipeline"],
     ["engine", "config"],
     ["results", "entries", "intake", "scrub", "evidence", "redactors", "rerouting", "embedding",
-     "opening", "access"],
+     "opening", "access", "erasing", "reviewing"],
     ["kit", "pairing"],
     ["service"],
     ["ways_in"],

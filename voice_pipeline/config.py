@@ -91,6 +91,14 @@ class Limits(BaseModel):
     )
 
 
+class Erase(BaseModel):
+    """How calls are erased."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    four_eyes: bool = Field(False, description="one asks, and somebody else must agree")
+
+
 class Serve(BaseModel):
     """How the service takes calls in and works them off."""
 
@@ -233,6 +241,10 @@ class Settings(BaseSettings):
         default_factory=lambda: Limits(rate=50.0, burst=100, failed_logins=10),
         description="requests of one principal: `rate` a second, `burst` at once; `failed_logins` "
         "of one address at once",
+    )
+    erase: Erase = Field(
+        default_factory=lambda: Erase(four_eyes=False),
+        description="how calls are erased: `four_eyes` true: one asks, somebody else agrees",
     )
     serve: Serve = Field(
         default_factory=lambda: Serve.model_validate({}),

@@ -454,6 +454,18 @@ class CaseNote:
     draft: Draft | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class NoteEdit:
+    """A note as a person left it. The note that was edited stays as it was."""
+
+    call: str
+    of: str  # sha256 of that note's record
+    note: CaseNote  # redacted anew
+    changed: tuple[str, ...]  # names of fields
+    by: str
+    at: str  # ISO 8601, UTC
+
+
 # ---------------------------------------------------------------- delivery
 
 
@@ -470,7 +482,7 @@ class Receipt:
 __all__ = [
     "Audio", "CallOutcome", "CaseNote", "Claim", "Commitment", "Concern", "Draft", "Escalation",
     "Escalations", "Evidence", "Finding", "Heard", "ImportedTranscript", "LineSound", "Mood",
-    "NoArticle", "OtherRequest", "Receipt", "Received", "Recording", "RedactedAudio",
+    "NoArticle", "NoteEdit", "OtherRequest", "Receipt", "Received", "Recording", "RedactedAudio",
     "RedactedTranscript", "RedactedTurn", "Redaction", "Ref", "RequestType", "Review", "Route",
     "RouteChange", "Samples", "Section", "Segment", "SegmentSpeech", "Severity", "SpeakerSpan",
     "Speech", "Status", "Suggestion", "Transcript", "Turn", "Unverified", "Verification",

@@ -7,6 +7,7 @@ nothing raw: a log can be made as long as the call's key exists.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -14,12 +15,13 @@ from functools import cached_property
 from typing import Any
 
 from redaction.log import Signer, canonical
+from voice_pipeline.codec import plain
 from voice_pipeline.domain import CaseNote, Recording, Redaction, Ref, Verification
 from voice_pipeline.engine.durable import Engine
 from voice_pipeline.errors import Permanent
 from voice_pipeline.note import note_json
 from voice_pipeline.pipeline import Outcome
-from voice_pipeline.stages.attest import Released, attest
+from voice_pipeline.stages.attest import Decided, Released, attest
 from voice_pipeline.store import Store
 
 
@@ -72,6 +74,7 @@ class Evidence:
             signer=self.signer,
             time=time,
             released=self._released(outcome.note),
+            decided=self._decided(outcome),
             transcriber=self._store.plan(plan)["transcriber"]["made_by"],
         )
         return CallLog(call, plan, time, data, redaction.policy_sha256)
@@ -100,6 +103,21 @@ class Evidence:
         """Return the text of every redaction policy that a plan names, by its hash."""
         chosen = (plan["redaction"] for plan in self._store.plans())
         return {part["sha256"]: part["text"] for part in chosen if "text" in part}
+
+    def _decided(self, outcome: Outcome) -> list[Decided]:
+        """Return what people decided about this outcome, and what released the call before it."""
+        call, text = outcome.recording.call, json.dumps(plain(outcome), sort_keys=True)
+        numbers = [
+            one.number for one in self._store.register.revisions(call) if one.outcome == text
+        ]
+        number = max(numbers, default=0)
+        return [
+            Decided(
+                "override" if one.kind == "held" else "review", one.decision, one.by, _utc(one.at)
+            )
+            for one in self._store.decisions.of(call)
+            if one.revision == number or (one.decision == "released" and one.revision < number)
+        ]
 
     def _released(self, note: Ref[CaseNote] | None) -> list[Released]:
         if note is None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from functools import cached_property
@@ -25,6 +24,7 @@ from voice_pipeline.embedding import build_embedder
 from voice_pipeline.engine.durable import Engine, Entry
 from voice_pipeline.engine.queues import Duty
 from voice_pipeline.entries import entry
+from voice_pipeline.erasing import Erasing
 from voice_pipeline.errors import Misconfigured, Permanent
 from voice_pipeline.evidence import Evidence
 from voice_pipeline.knowledge.index import Knowledge, fingerprint
@@ -38,9 +38,8 @@ from voice_pipeline.policy.pack import Pack, Words
 from voice_pipeline.ports import Analyst, Connector, Diarizer, Embedder, Stage, Transcriber
 from voice_pipeline.redactors import build_redactor, planned_redactor
 from voice_pipeline.results import CallResult
+from voice_pipeline.reviewing import Reviewing
 from voice_pipeline.scrub import Scrubber
-
-DAY = 86_400.0  # seconds
 
 
 class Kit:
@@ -61,6 +60,14 @@ class Kit:
             self.engine.remember()
         self.evidence = Evidence(self.store, self.engine)
         self.library = Library(self.store.database)
+        self.erasing = Erasing(self.store, self.engine, lambda text: self.scrub(text, False))
+        self.erasing.finish()
+        self.reviewing = Reviewing(
+            self.store,
+            self.engine,
+            lambda text: self.scrub(text, False),
+            lambda label: load_pack(self.settings.policy).kind(label) is not None,
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -333,7 +340,7 @@ class Kit:
             verification=verification,
             transcript=read(outcome.transcript) if released and outcome.transcript else None,
             audio=read(outcome.audio) if released and outcome.audio else None,
-            note=read(outcome.note) if released and outcome.note else None,
+            note=self.reviewing.note(outcome.note) if released and outcome.note else None,
             escalations=(read(outcome.escalations) if released and outcome.escalations else None),
             versions={
                 "voice_pipeline": chosen["release"],
@@ -388,13 +395,11 @@ class Kit:
         return self._scrubber(text, identifiers)
 
     def purge(self) -> int:
-        """Destroy raw audio older than the policy allows; return how many recordings.
+        """Destroy what is older than the policy allows; return how many recordings.
 
         What killed processes left half-written goes with it.
         """
-        self.store.sweep()
-        days = load_pack(self.settings.policy).retention.raw_audio_days
-        return self.store.purge_raw_audio(time.time() - days * DAY)
+        return self.erasing.purge(load_pack(self.settings.policy).retention)
 
 
 def build_transcriber(

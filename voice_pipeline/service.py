@@ -183,7 +183,8 @@ class Service:
                 row.attempt,
                 Lanes(lanes, BACKFILL if row.backfill else LIVE),
             )
-            register.handed_over(row.call, run)
+            if not register.handed_over(row.call, run):
+                engine.erase(row.call)  # erased since it was found waiting
         return len(rows)
 
     def _old_ones(self) -> list[CallRow]:

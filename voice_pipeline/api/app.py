@@ -14,7 +14,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from voice_pipeline import __version__
-from voice_pipeline.api import calls, imports, problems, results, uploads
+from voice_pipeline.api import calls, erasure, imports, problems, results, reviews, uploads
 from voice_pipeline.api.guard import Guard, open_to_all, protect
 from voice_pipeline.errors import Retryable
 from voice_pipeline.service import Overloaded, Service
@@ -91,7 +91,8 @@ def create_app(service: Service, guard: Guard) -> FastAPI:
     app.state.references = References(service.kit.settings)
     protect(app, guard)
     problems.install(app)
-    for router in (uploads.router, imports.router, calls.router, results.router, probes):
+    parts = (uploads, imports, calls, results, erasure, reviews)
+    for router in (*(part.router for part in parts), probes):
         app.include_router(router, responses=problems.RESPONSES)
 
     app.add_middleware(SecurityHeaders)

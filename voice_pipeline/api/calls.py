@@ -34,7 +34,7 @@ def known_call(request: Request, who: Principal, call: str) -> CallRow:
     """
     service: Service = request.app.state.service
     row = service.kit.store.register.get(call, scope(who))
-    if row is None or row.received_sha256 is None:
+    if row is None or (row.received_sha256 is None and row.status != "erased"):
         raise BadInput("there is no call with this id", code="not_found")
     return row
 

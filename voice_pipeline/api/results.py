@@ -21,7 +21,6 @@ from voice_pipeline.api.guard import Guard, GuardedRoute, allowed
 from voice_pipeline.codec import build
 from voice_pipeline.domain import Ref
 from voice_pipeline.errors import BadInput
-from voice_pipeline.note import note_json
 from voice_pipeline.pipeline import Outcome
 from voice_pipeline.results import captions, transcript_json
 from voice_pipeline.service import Service
@@ -109,7 +108,11 @@ def note(
     revision: Which = None,
 ) -> Response:
     outcome = released(request, who, call, revision)
-    body = as_json(note_json(read(request, outcome.note)))
+    if outcome.note is None:
+        raise BadInput("the call has no such result", code="not_found")
+    service: Service = request.app.state.service
+    found = ended(request, who, call, revision)
+    body = as_json(service.kit.reviewing.note_json(outcome.note, found))
     look(request, who, "notes.read", "note", call)
     return send(request, body, "application/json")
 

@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from voice_pipeline.cli.decide import decide_app
 from voice_pipeline.cli.keeping import backup, master_key_app
 from voice_pipeline.cli.keys import access_log_app, keys_app
 from voice_pipeline.cli.knowledge import knowledge_app
@@ -36,6 +37,7 @@ app.add_typer(policy_app, name="policy")
 app.add_typer(models_app, name="models")
 app.add_typer(log_app, name="log")
 app.add_typer(calls_app, name="calls")
+calls_app.add_typer(decide_app)
 app.add_typer(knowledge_app, name="knowledge")
 app.add_typer(keys_app, name="keys")
 app.add_typer(access_log_app, name="access-log")

@@ -31,6 +31,7 @@ from voice_pipeline.engine.naming import (
     newest,
     parts,
     run_name,
+    runs_of,
 )
 from voice_pipeline.engine.queues import CALLS, CRM, Duty, Lanes, register
 from voice_pipeline.errors import BadInput, Permanent, PipelineError, Retryable
@@ -49,6 +50,7 @@ POLL = 0.1  # seconds
 FORGOTTEN = "input_forgotten"
 ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 PRUNED_AT_ONCE = 1000
+SEEN = 5 * POLL  # seconds in which every look for a run's end has happened
 MAX_REMAKES = 6  # as many raw records as can have been forgotten upstream, and one
 
 
@@ -179,12 +181,38 @@ class Engine:
             DBOS.enqueue_workflow(CALLS, self._call, received, plan, list(targets), lanes.plain())
         return name
 
+    def start_again(
+        self, received: Ref[Received], plan: str, targets: Sequence[str], number: int
+    ) -> str:
+        """Start a call's attempt of that number here, once, and return the run's name."""
+        name = run_name(received.call, plan, number)
+        with SetWorkflowID(name):
+            DBOS.start_workflow(self._call, received, plan, list(targets))
+        return name
+
     def cancel(self, run: str) -> None:
         """Stop a run before its next stage; what it was doing ends and is dropped."""
         rows = DBOS.list_workflows(
             workflow_id_prefix=lane_name(run, ""), load_input=False, load_output=False
         )
         DBOS.cancel_workflows([run, *[row.workflow_id for row in rows]])
+
+    def erase(self, call: str) -> int:
+        """Stop the runs of a call wherever they are, forget them, and return how many there were.
+
+        A stage that is under way ends by itself: the store takes nothing more for the call.
+        """
+        rows = runs_of(call)
+        names = [row.workflow_id for row in rows]
+        if waiting := [row.workflow_id for row in rows if row.status in OPEN]:
+            DBOS.cancel_workflows(waiting)
+            time.sleep(SEEN)  # whoever waits for one of them must see that it was stopped
+        DBOS.delete_workflows(names)
+        return len(names)
+
+    def remains(self, call: str) -> int:
+        """Return how many runs of a call the journal still has."""
+        return len(runs_of(call))
 
     def finished(self, run: str) -> bool:
         status = DBOS.get_workflow_status(run)
@@ -412,6 +440,7 @@ class Engine:
         except Permanent as error:
             if error.code != "erased":
                 raise
+            self._store.check_kept(ref.call)
             self._store.invalidate(ref)  # the next attempt makes it anew
             raise Permanent(
                 f"the {ref.kind} of this call is no longer kept", code=FORGOTTEN

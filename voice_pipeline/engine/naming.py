@@ -42,3 +42,12 @@ def newest(name: str) -> WorkflowStatus | None:
         if row.workflow_id.partition("-")[0] == name
     ]
     return max(rows, key=lambda row: attempt(row.workflow_id), default=None)
+
+
+def runs_of(call: str) -> list[WorkflowStatus]:
+    """Return every run of a call: of itself, of its stages, of its deliveries."""
+    prefixes = (f"{call}.", f"stage.{call}.")
+    rows = DBOS.list_workflows(
+        workflow_id_prefix=list(prefixes), load_input=False, load_output=False
+    )
+    return [row for row in rows if row.workflow_id.startswith(prefixes)]

@@ -22,6 +22,7 @@ from voice_pipeline.knowledge.article import Article, Audience, ReadArticle, exp
 from voice_pipeline.policy.source import Fault
 from voice_pipeline.ports import Vectors
 from voice_pipeline.store.database import deciding, put_row
+from voice_pipeline.store.kept import check_kept
 from voice_pipeline.store.tables import (
     article_events,
     article_marks,
@@ -200,6 +201,8 @@ class Library:
                     at=time.time(),
                 )
             )
+            if call is not None:
+                check_kept(db, call)
         return entry.article
 
     # ------------------------------------------------------------ out
@@ -298,6 +301,7 @@ class Library:
                     at=time.time(),
                 )
             )
+            check_kept(db, call)
 
     def draft_edits(self) -> list[tuple[str, float, float]]:
         """Return (call, share of characters, share of words changed), oldest first."""

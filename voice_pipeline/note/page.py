@@ -202,9 +202,9 @@ def _what(note: CaseNote, speakers: dict[int, str]) -> Iterator[str]:
     shown = {quote.quote for claim in note.summary for quote in claim.evidence}
     if not note.summary:
         yield "Nothing could be quoted as the reason of the call."
-    facts = [claim for claim in note.facts if _value(claim) or claim.evidence[0].quote not in shown]
+    facts = [claim for claim in note.facts if _value(claim) or not _shown(claim, shown)]
     yield from _listed("Facts", facts, speakers)
-    actions = [claim for claim in note.actions if claim.evidence[0].quote not in shown]
+    actions = [claim for claim in note.actions if not _shown(claim, shown)]
     yield from _listed("Also done on the call" if note.summary else "Done", actions, speakers)
     if note.cancellation_reason:
         yield from _listed("Why they leave", [note.cancellation_reason], speakers)
@@ -223,6 +223,9 @@ def _listed(title: str, claims: Sequence[Claim], speakers: dict[int, str]) -> It
     values: dict[Evidence, list[str]] = {}
     worded: dict[Evidence, str] = {}
     for claim in claims:
+        if not claim.evidence:
+            yield f"- {_claimed(claim, speakers)}"
+            continue
         found = values.setdefault(claim.evidence[0], [])
         worded.setdefault(claim.evidence[0], _worded(claim))
         if value := _value(claim):
@@ -234,9 +237,16 @@ def _listed(title: str, claims: Sequence[Claim], speakers: dict[int, str]) -> It
 
 def _claimed(claim: Claim, speakers: dict[int, str]) -> str:
     """Cite a claim with everything it rests on: what was said, and what corrects it."""
+    if not claim.evidence:  # by whoever edited the note
+        return f"{escaped(claim.text)} (in a person's words)"
     first, *others = (_cited(quote, speakers) for quote in claim.evidence)
     whole = "; corrected: ".join((first, *others)) if "Corrected:" in claim.text else first
     return _worded(claim) + whole
+
+
+def _shown(claim: Claim, quotes: set[str]) -> bool:
+    """Say whether a claim rests on a quote that stands above already."""
+    return bool(claim.evidence) and claim.evidence[0].quote in quotes
 
 
 def _worded(claim: Claim) -> str:
@@ -246,6 +256,8 @@ def _worded(claim: Claim) -> str:
 
 def _value(claim: Claim) -> str:
     """Return the value that a typed fact has before its quote; nothing for a plain quote."""
+    if not claim.evidence:
+        return ""
     value, found, _ = claim.text.partition(f". {claim.evidence[0].quote}")
     if found:
         return value

@@ -75,6 +75,8 @@ class Retention(Strict):
     """retention.yaml"""
 
     raw_audio_days: int = Field(ge=0)  # days the encrypted original is kept
+    # days after which a call is erased whole, with a receipt; None: kept until somebody asks
+    results_days: int | None = Field(None, ge=1)
 
 
 class Signal(Strict):

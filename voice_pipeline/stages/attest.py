@@ -29,6 +29,16 @@ class Released:
     kind: str = "note"
 
 
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What a person decided about the call."""
+
+    event: str  # review | override
+    decision: str  # approved rejected edited | released rerun discarded
+    reviewer: str
+    time: str  # ISO 8601 UTC
+
+
 def attest(
     recording: Recording,
     redaction: Redaction,
@@ -37,6 +47,7 @@ def attest(
     signer: Signer,
     time: str,
     released: Sequence[Released] = (),
+    decided: Sequence[Decided] = (),
     transcriber: str = "",
 ) -> bytes:
     """Return the call's signed log, as `redaction_log.jsonl` holds it.
@@ -50,11 +61,18 @@ def attest(
         signer: signs the head.
         time: ISO 8601 UTC; the same call at the same time gives the same bytes.
         released: what left, in order.
+        decided: what people decided, in order.
         transcriber: engine and model that heard the words.
     """
     sink = io.BytesIO()
     events = events_for(
-        recording, redaction, verification, time=time, released=released, transcriber=transcriber
+        recording,
+        redaction,
+        verification,
+        time=time,
+        released=released,
+        decided=decided,
+        transcriber=transcriber,
     )
     write_log(sink, events, signer, time=max(event["time"] for event in events))
     return sink.getvalue()
@@ -67,6 +85,7 @@ def events_for(
     *,
     time: str,
     released: Iterable[Released] = (),
+    decided: Iterable[Decided] = (),
     transcriber: str = "",
 ) -> list[dict[str, Any]]:
     """Return the events of one call; see `attest`."""
@@ -130,7 +149,7 @@ def events_for(
         events.append(
             {"event": "erased", "what": "recording", "reason_code": "sensitive_authentication_data"}
         )
-    events += [
+    later: list[dict[str, Any]] = [
         {
             "event": "released_to",
             "time": left.time,
@@ -141,6 +160,18 @@ def events_for(
         }
         for left in (released if verification.passed else ())
     ]
+    later += [
+        {
+            "event": one.event,
+            "time": one.time,
+            "mode": "manual",
+            "decision": one.decision,
+            "reviewer": one.reviewer,
+            "reason_code": "person_decided",
+        }
+        for one in decided
+    ]
+    events += sorted(later, key=lambda event: str(event["time"]))
     facts = {
         "time": time,
         "call": recording.id,

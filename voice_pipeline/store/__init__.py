@@ -31,6 +31,10 @@ from voice_pipeline.store.database import (
     put_row,
     retry_on_faults,
 )
+from voice_pipeline.store.decisions import Decisions
+from voice_pipeline.store.erasure import Eraser
+from voice_pipeline.store.holds import Holds
+from voice_pipeline.store.kept import check_kept, erased
 from voice_pipeline.store.keys import (
     MASTER_KEY,
     SIGNING_KEY,
@@ -43,8 +47,16 @@ from voice_pipeline.store.keys import (
 )
 from voice_pipeline.store.register import Register
 from voice_pipeline.store.shelf import BlobShelf
-from voice_pipeline.store.tables import calls, deliveries, plans, progress, results
+from voice_pipeline.store.tables import (
+    calls,
+    deliveries,
+    idempotency,
+    plans,
+    progress,
+    results,
+)
 
+AT_ONCE = 1000  # calls that one round of upkeep erases
 DAY = 86_400.0  # seconds
 
 
@@ -120,7 +132,11 @@ class Store:
         self.register = Register(self.database)
         self.backlog = Backlog(self.database)
         self._keys: dict[str, bytes] = {}
-        self.shelf = BlobShelf(open_blobs(root / "blobs", bucket), self._key_of)
+        self.shelf = BlobShelf(open_blobs(root / "blobs", bucket), self._key_of, self.check_kept)
+        self.holds = Holds(self.database)
+        self.decisions = Decisions(self.database, self.register)
+        self.eraser = Eraser(self.database, self.shelf, self.register, self.holds, root)
+        self.eraser.again()  # a restored backup may know calls that were erased since
 
     def _own_master_key(self) -> FolderKeys:
         """Return the folder's keys; one is made for a new store, never for calls that have one."""
@@ -188,7 +204,7 @@ class Store:
         with self.database.begin() as db:
             db.execute(
                 calls.update()
-                .where(calls.c.call == ref.call)
+                .where(calls.c.call == ref.call, calls.c.wrapped_key.is_not(None))
                 .values(received_sha256=ref.sha256, received_at=time.time())
             )
 
@@ -205,13 +221,40 @@ class Store:
     def purge_raw_audio(self, before: float) -> int:
         """Destroy the raw audio of calls received before `before` (seconds since the epoch).
 
-        With it goes a transcript that was handed in, should its call never have ended.
+        With it goes a transcript that was handed in, should its call never have ended. Calls under
+        legal hold keep theirs.
         """
+        aged = (calls.c.received_at < before) & calls.c.wrapped_key.is_not(None)
         with self.database.connect() as db:
-            old = db.scalars(sa.select(calls.c.call).where(calls.c.received_at < before)).all()
+            held = self.holds.calls(db)
+            found = db.scalars(sa.select(calls.c.call).where(aged)).all()
+        old = [call for call in found if call not in held]
         for call in old:
             self.shelf.delete_kind(call, "ImportedTranscript")
         return sum(self.shelf.delete_kind(call, "Audio") for call in old)
+
+    def aged(self, before: float) -> dict[str, list[str]]:
+        """Return the calls that have ended, were received before that and may go, by tenant.
+
+        Args:
+            before: seconds since the epoch.
+        """
+        ended = calls.c.status.in_(("held", "done", "failed", "cancelled"))
+        query = sa.select(calls.c.call, calls.c.tenant).where(
+            ended & (calls.c.received_at < before) & calls.c.wrapped_key.is_not(None)
+        )
+        found: dict[str, list[str]] = {}
+        with self.database.connect() as db:
+            held = self.holds.calls(db)
+            for row in db.execute(query.order_by(calls.c.received_at).limit(AT_ONCE + len(held))):
+                if row.call not in held:
+                    found.setdefault(row.tenant, []).append(row.call)
+        return found
+
+    def forget_keys(self, before: float) -> int:
+        """Forget answers to keyed uploads of before that time; return how many."""
+        with self.database.begin() as db:
+            return db.execute(idempotency.delete().where(idempotency.c.at < before)).rowcount
 
     def hash_key(self, call: str) -> HashKey:
         """Return the key of a call's keyed hashes; it is gone when the call's data key is.
@@ -226,9 +269,36 @@ class Store:
             with self.database.connect() as db:
                 wrapped = db.scalar(sa.select(calls.c.wrapped_key).where(calls.c.call == call))
             if wrapped is None:
-                raise Permanent(f"call {call} is not kept here, or was erased", code="erased")
+                raise erased(call)
             self._keys[call] = self.keys.unwrap(call, wrapped)
         return self._keys[call]
+
+    def check_kept(self, call: str) -> None:
+        """Refuse a call that was erased: the database says so, not what this process remembers.
+
+        Raises:
+            Permanent: it was (code `erased`).
+        """
+        try:
+            with self.database.begin() as db:
+                check_kept(db, call)
+        except Permanent:
+            self._keys.pop(call, None)
+            raise
+
+    def erase(self, call: str, erasure: str) -> dict[str, int]:
+        """Destroy a call's key, blobs and rows, and say how much of which kind that was.
+
+        Args:
+            call: a call that is kept here.
+            erasure: in whose name.
+
+        Raises:
+            Permanent: it is under legal hold (code `legal_hold`).
+        """
+        gone = self.eraser.erase(call, erasure)
+        self._keys.pop(call, None)
+        return gone
 
     # ------------------------------------------------------------ plans
 
@@ -277,6 +347,7 @@ class Store:
         with self.database.begin() as db:
             add_new(db, results, row)
             put_row(db, progress, done)
+            check_kept(db, ref.call)
 
     def made_at(self, ref: Ref[Any]) -> float:
         """Return when a stage first gave this record, in seconds since the epoch."""
@@ -322,6 +393,7 @@ class Store:
         row = {"call": call, "stage": stage, "share": share, "seconds": seconds, "at": time.time()}
         with self.database.begin() as db:
             put_row(db, progress, row)
+            check_kept(db, call)
 
     def progress(self, call: str) -> list[StageProgress]:
         with self.database.connect() as db:
@@ -345,6 +417,7 @@ class Store:
         }
         with self.database.begin() as db:
             add_new(db, deliveries, row)
+            check_kept(db, call)
         return next(d for d in self.deliveries(call) if d.key == key)
 
     def count_attempt(self, key: str) -> None:

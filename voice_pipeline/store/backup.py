@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from voice_pipeline.errors import BadInput, Misconfigured
+from voice_pipeline.store.erasure import ERASED_FILE
 from voice_pipeline.store.keys import FORMER, MASTER_KEY, SIGNING_KEY, HeldKey, read_key
 from voice_pipeline.store.shelf import PARTS
 
@@ -61,6 +62,8 @@ def back_up(root: Path, to: Path, *, keys: bool = True) -> Backup:
         count, size = _copy_blobs(root / "blobs", part / "blobs")
         if keys:
             kept |= _copy_keys(root, part)
+        if (root / ERASED_FILE).exists():  # last: it brings the rest of the copy up to it
+            shutil.copyfile(root / ERASED_FILE, part / ERASED_FILE)
         made = Backup(began, databases, count, size, tuple(sorted(kept)))
         (part / MANIFEST).write_text(json.dumps(asdict(made), indent=2) + "\n", "utf-8")
         if to.exists():

@@ -64,6 +64,7 @@ def sqlite_engine(path: Path) -> sa.Engine:
             "foreign_keys=ON",
             "journal_mode=WAL",
             "synchronous=NORMAL",
+            "secure_delete=ON",  # what is deleted is overwritten: erased means gone from the file
         ):
             connection.execute(f"pragma {pragma}")
 

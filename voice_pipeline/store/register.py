@@ -16,9 +16,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from voice_pipeline.errors import BadInput
+from voice_pipeline.store import texts
 from voice_pipeline.store.database import add_new, deciding
+from voice_pipeline.store.kept import check_kept, erased, is_kept
 from voice_pipeline.store.tables import calls, events, idempotency, revisions
 
+ERASING = "erasing"  # in place of a run: what is outside this database has not gone yet
 FINAL = ("held", "done", "failed", "cancelled", "erased")
 METADATA = ("queue", "agent", "team", "customer_ref", "call_ref", "started_at")
 FILTERS = ("status", "agent", "team", "customer_ref", "call_ref", "request_type", "review")
@@ -133,6 +136,7 @@ class Register:
 
         Raises:
             BadInput: the key came with another body before (code `idempotency_conflict`).
+            Permanent: the call was erased meanwhile (code `erased`).
         """
         a = admission
         # who asks whether the bytes are here must know that nobody brings them meanwhile
@@ -166,7 +170,9 @@ class Register:
                 "duplicate_of": twin, "code": None, "detail": None, "ended_at": None,
                 **{name: _short(a.metadata.get(name)) for name in METADATA},
             }  # fmt: skip
-            db.execute(calls.update().where(calls.c.call == a.call).values(**values))
+            kept = (calls.c.call == a.call) & calls.c.wrapped_key.is_not(None)
+            if not db.execute(calls.update().where(kept).values(**values)).rowcount:
+                raise erased(a.call)
             self._event(db, "call.received", a.call)
             return self._row(db, a.call)
 
@@ -191,10 +197,11 @@ class Register:
         with self._database.connect() as db:
             return [CallRow(*row) for row in db.execute(query).all()]
 
-    def handed_over(self, call: str, run: str) -> None:
-        """Note which run of the engine works on a call."""
+    def handed_over(self, call: str, run: str) -> bool:
+        """Note which run of the engine works on a call; return whether the call still exists."""
+        here = (calls.c.call == call) & calls.c.wrapped_key.is_not(None)
         with self._database.begin() as db:
-            db.execute(calls.update().where(calls.c.call == call).values(run=run))
+            return db.execute(calls.update().where(here).values(run=run)).rowcount > 0
 
     # ------------------------------------------------------------ changing
 
@@ -222,6 +229,8 @@ class Register:
             )
             if known is not None:
                 return False
+            if not is_kept(db, revision.call, changing=True):
+                return False
             newest = db.scalar(
                 sa.select(sa.func.max(revisions.c.number)).where(revisions.c.call == revision.call)
             )
@@ -241,14 +250,28 @@ class Register:
                 | {"status": revision.status, "revision": number, "ended_at": revision.made_at},
             )
 
+    def change_seen(
+        self, db: sa.Connection, row: CallRow, event: str, values: Mapping[str, Any]
+    ) -> bool:
+        """Change a row that is still as somebody saw it, in a transaction of theirs, and tell."""
+        changed = db.execute(
+            calls.update()
+            .where(calls.c.call == row.call, calls.c.version == row.version)
+            .values(version=row.version + 1, **values)
+        ).rowcount
+        if changed:
+            self._event(db, event, row.call, {"revision": row.revision})
+        return bool(changed)
+
     def index(self, call: str, body: str) -> None:
-        """Make a call's redacted text searchable, instead of what was there."""
-        with self._database.begin() as db:
-            db.execute(sa.text("delete from call_texts where call = :call"), {"call": call})
-            db.execute(
-                sa.text("insert into call_texts (call, body) values (:call, :body)"),
-                {"call": call, "body": body},
-            )
+        """Make a call's redacted text searchable, instead of what was there.
+
+        Raises:
+            Permanent: the call was erased (code `erased`).
+        """
+        with deciding(self._database, call) as db:
+            check_kept(db, call)
+            texts.put(db, call, body)
 
     def begin(self, call: str, plan: str, run: str, attempt: int) -> None:
         """A run has taken a call up; a second time, after a crash, nothing changes."""
@@ -288,7 +311,26 @@ class Register:
     def tell(self, call: str, event: str, **data: Any) -> None:
         """Add an event of a call."""
         with self._database.begin() as db:
-            self._event(db, event, call, data)
+            self._lock_events(db)
+            if is_kept(db, call):
+                self._event(db, event, call, data)
+
+    def empty(self, db: sa.Connection, call: str) -> None:
+        """Take out of a call's row and events what was said of it, in the erasing transaction.
+
+        Its id, tenant, queue, state and times stay: those who follow the events must learn that it
+        is gone, and only those who could see it. `run` says that the erasure has not ended yet.
+        """
+        stays = ("call", "received_at", "tenant", "queue", "ended_at", "backfill", "revision")
+        nothing = {c.name: None for c in calls.columns if c.nullable and c.name not in stays}
+        values = nothing | {"status": "erased", "targets": "[]", "run": ERASING}
+        db.execute(
+            calls.update().where(calls.c.call == call)
+            .values(version=calls.c.version + 1, **values)
+        )  # fmt: skip
+        self._lock_events(db)
+        db.execute(events.update().where(events.c.call == call).values(data="{}"))
+        self._event(db, "call.erased", call)
 
     # ------------------------------------------------------------ reading
 
@@ -338,7 +380,7 @@ class Register:
         if until is not None:
             query = query.where(calls.c.received_at < until)
         if words is not None:
-            query = query.where(calls.c.call.in_(self._matching(words)))
+            query = query.where(calls.c.call.in_(texts.matching(self._database, words)))
         if before is not None:
             query = query.where(sa.tuple_(calls.c.received_at, calls.c.call) < before)
         query = query.order_by(calls.c.received_at.desc(), calls.c.call.desc()).limit(limit)
@@ -396,15 +438,6 @@ class Register:
 
     # ------------------------------------------------------------ inside
 
-    def _matching(self, words: str) -> Any:
-        """Return a query of the calls whose text holds all the words."""
-        if self._database.dialect.name == "sqlite":
-            terms = " ".join('"' + word.replace('"', '""') + '"' for word in words.split())
-            where = sa.text("call_texts match :terms").bindparams(terms=terms or '""')
-        else:
-            where = sa.text("words @@ plainto_tsquery('simple', :terms)").bindparams(terms=words)
-        return sa.select(sa.column("call")).select_from(sa.table("call_texts")).where(where)
-
     def _change(
         self, db: sa.Connection, call: str, event: str, unless: Sequence[str],
         values: Mapping[str, Any],
@@ -427,8 +460,7 @@ class Register:
         On PostgreSQL numbers are drawn before they become visible: a lock until the commit keeps
         a reader with a cursor from passing one that is still to come.
         """
-        if db.dialect.name == "postgresql":
-            db.execute(sa.text("select pg_advisory_xact_lock(7015)"))
+        self._lock_events(db)
         row = db.execute(sa.select(calls.c.tenant, calls.c.queue).where(calls.c.call == call)).one()
         db.execute(
             events.insert().values(
@@ -436,6 +468,10 @@ class Register:
                 data=json.dumps(data or {}, sort_keys=True),
             )
         )  # fmt: skip
+
+    def _lock_events(self, db: sa.Connection) -> None:
+        if db.dialect.name == "postgresql":
+            db.execute(sa.text("select pg_advisory_xact_lock(7015)"))
 
     def _row(self, db: sa.Connection, call: str) -> CallRow:
         return CallRow(*db.execute(sa.select(*_columns()).where(calls.c.call == call)).one())

@@ -14,6 +14,7 @@ from voice_pipeline.domain import Ref, RouteChange
 from voice_pipeline.errors import BadInput
 from voice_pipeline.store import Store
 from voice_pipeline.store.database import deciding
+from voice_pipeline.store.kept import check_kept
 from voice_pipeline.store.tables import route_changes
 
 
@@ -57,6 +58,7 @@ class RouteChanges:
                     f"call {change.call} is in {at_last} by now; look at it again",
                     code="route_moved",
                 )
+            check_kept(db, change.call)
             done = db.execute(route_changes.insert().values(row))
             (number,) = done.inserted_primary_key or (0,)
         return int(number)

@@ -7,9 +7,12 @@ its call's key does not open (left over from before a restore) is replaced.
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import io
+import shutil
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,7 +23,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError, NotSupportedError
 from obstore.store import LocalStore, ObjectStore
 
 from voice_pipeline.domain import Ref
-from voice_pipeline.errors import Permanent, Retryable
+from voice_pipeline.errors import BadInput, Permanent, Retryable
 from voice_pipeline.store.sealing import Opened, Sealer
 
 PARTS = "parts"  # folder of blobs that are being written
@@ -102,13 +105,20 @@ class _Part:
 class BlobShelf:
     """Keeps blobs; what they mean is no concern of this class."""
 
-    def __init__(self, blobs: ObjectStore, key_of: Callable[[str], bytes]) -> None:
+    def __init__(
+        self,
+        blobs: ObjectStore,
+        key_of: Callable[[str], bytes],
+        check_kept: Callable[[str], None] = lambda _call: None,
+    ) -> None:
         """
         Args:
             blobs: a local folder or a bucket.
             key_of: returns a call's data key; raises Permanent (code `erased`) when it is gone.
+            check_kept: raises the same for a call that was erased meanwhile, whatever a cache
+                says.
         """
-        self._blobs, self._key_of = blobs, key_of
+        self._blobs, self._key_of, self._check_kept = blobs, key_of, check_kept
 
     @contextmanager
     def open(self, ref: Ref[Any]) -> Iterator[BinaryIO]:
@@ -169,6 +179,11 @@ class BlobShelf:
         except BaseException:
             part.discard()
             raise
+        try:  # an erasure ends the key before it looks for blobs: it sees this one, or we see it
+            self._check_kept(call)
+        except Permanent:
+            self.delete_call(call)
+            raise
 
     def put(self, call: str, kind: str, data: bytes) -> Ref[Any]:
         """Keep a small record whole."""
@@ -193,22 +208,53 @@ class BlobShelf:
             with _faults(ref.call), suppress(FileNotFoundError):
                 obstore.delete(self._blobs, _path(ref))
 
-    def delete_call(self, call: str) -> int:
-        """Delete every blob of a call and return how many there were."""
-        paths = [m["path"] for batch in obstore.list(self._blobs, f"{call}/") for m in batch]
-        if paths:
-            obstore.delete(self._blobs, paths)
-        return len(paths)
-
     def delete_kind(self, call: str, kind: str) -> int:
         """Delete every blob of one kind of a call and return how many there were."""
-        with _faults(call):
-            found = obstore.list(self._blobs, f"{call}/")
-            paths = [m["path"] for batch in found for m in batch]
-            paths = [path for path in paths if path.startswith(f"{call}/{kind}-")]
-            if paths:
+        paths = [path for path in self._paths(call) if path.startswith(f"{call}/{kind}-")]
+        if paths:
+            with _faults(call):
                 obstore.delete(self._blobs, paths)
         return len(paths)
+
+    def kinds(self, call: str) -> dict[str, int]:
+        """Return how many blobs of each kind a call has; what is still being written is `part`."""
+        names = [path.removeprefix(f"{call}/").partition("-")[0] for path in self._paths(call)]
+        strays = ["part" for _ in (*self._parts(call), *self._strays(call))]
+        return dict(sorted(Counter([*names, *strays]).items()))
+
+    def delete_call(self, call: str) -> int:
+        """Delete every blob of a call, whole or half written, and return how many there were."""
+        paths, strays = [*self._paths(call), *self._parts(call)], self._strays(call)
+        with _faults(call):
+            if paths:
+                obstore.delete(self._blobs, paths)
+        for stray in strays:
+            stray.unlink(missing_ok=True)
+        if (folder := self._folder()) is not None:
+            shutil.rmtree(folder / _plain(call), ignore_errors=True)
+        return len(paths) + len(strays)
+
+    def _paths(self, call: str) -> list[str]:
+        return self._listed(f"{_plain(call)}/")
+
+    def _parts(self, call: str) -> list[str]:
+        return [path for path in self._listed(f"{PARTS}/") if path.startswith(f"{PARTS}/{call}-")]
+
+    def _listed(self, folder: str) -> list[str]:
+        with _faults(None):
+            return [m["path"] for batch in obstore.list(self._blobs, folder) for m in batch]
+
+    def _strays(self, call: str) -> list[Path]:
+        """Return files that a folder holds and its listing hides: writes that never ended."""
+        if (folder := self._folder()) is None:
+            return []
+        found = [*(folder / _plain(call)).glob("*"), *folder.glob(f"{PARTS}/{glob.escape(call)}-*")]
+        listed = {folder / path for path in (*self._paths(call), *self._parts(call))}
+        return [path for path in found if path not in listed]
+
+    def _folder(self) -> Path | None:
+        """Return where the blobs lie, if that is a folder of this machine."""
+        return Path(str(self._blobs.prefix)) if isinstance(self._blobs, LocalStore) else None
 
     def check(self) -> None:
         """Ask whether the folder or bucket is there.
@@ -276,6 +322,13 @@ def _faults(call: str | None, but: tuple[type[Exception], ...] = ()) -> Iterator
             f"({type(error).__name__}); is the disk full or read-only, does the server answer?",
             code="storage",
         ) from error
+
+
+def _plain(call: str) -> str:
+    """Refuse a name that would lead out of the folder of blobs."""
+    if not call or "/" in call or "\\" in call or call in (".", "..", PARTS):
+        raise BadInput("that is no call id; `calls list` shows them", code="not_found")
+    return call
 
 
 def _path(ref: Ref[Any]) -> str:

@@ -78,6 +78,7 @@ idempotency = sa.Table(
     sa.Column("fingerprint", sa.String(64), nullable=False),  # of body and metadata
     sa.Column("call", sa.String(64), nullable=False),
     sa.Column("at", sa.Float, nullable=False),
+    sa.Index("idempotency_by_call", "call"),
 )
 
 # what is at rest until somebody lets it go on; a row is there while it rests
@@ -291,4 +292,52 @@ draft_edits = sa.Table(
     sa.Column("words", sa.Float, nullable=False),
     sa.Column("by", sa.String(200), nullable=False),
     sa.Column("at", sa.Float, nullable=False),
+)
+
+# what must be kept for now, whatever retention or a customer says; rows are never removed
+legal_holds = sa.Table(
+    "legal_holds",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("tenant", sa.String(64), nullable=False),
+    sa.Column("call", sa.String(64), nullable=True, index=True),  # one of these two; both go
+    sa.Column("customer_ref", sa.String(200), nullable=True, index=True),  # with what they name
+    sa.Column("reason", sa.Text, nullable=False),  # redacted
+    sa.Column("by", sa.String(200), nullable=False),
+    sa.Column("at", sa.Float, nullable=False),  # seconds since the epoch
+    sa.Column("released_at", sa.Float, nullable=True),  # NULL: it stands
+    sa.Column("released_by", sa.String(200), nullable=True),
+    sa.Column("release_reason", sa.Text, nullable=True),  # redacted
+)
+
+# who asked for which erasure, who agreed, what came of it; names calls, never people
+erasures = sa.Table(
+    "erasures",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("tenant", sa.String(64), nullable=False),
+    sa.Column("asked", sa.Text, nullable=False),  # JSON: calls, or a keyed hash of the customer
+    sa.Column("reason", sa.Text, nullable=False),  # redacted
+    sa.Column("asked_by", sa.String(200), nullable=False),
+    sa.Column("at", sa.Float, nullable=False),  # seconds since the epoch
+    sa.Column("approved_by", sa.String(200), nullable=True),
+    sa.Column("ended_at", sa.Float, nullable=True),
+    sa.Column("state", sa.String(12), nullable=False),  # proposed done refused
+    sa.Column("receipt", sa.Text, nullable=True),  # signed JSON, once done
+)
+
+# what people decided about notes and held calls; what they wrote is redacted, edits are sealed
+decisions = sa.Table(
+    "decisions",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("call", sa.String(64), nullable=False, index=True),
+    sa.Column("revision", sa.Integer, nullable=False),  # that was decided on
+    sa.Column("kind", sa.String(10), nullable=False),  # review held
+    # approved rejected edited | released rerun discarded
+    sa.Column("decision", sa.String(12), nullable=False),
+    sa.Column("by", sa.String(200), nullable=False),
+    sa.Column("at", sa.Float, nullable=False),  # seconds since the epoch
+    sa.Column("reason", sa.Text, nullable=False),  # empty once the call was erased
+    sa.Column("sha256", sa.String(64), nullable=True),  # of the NoteEdit or Verification record
 )
