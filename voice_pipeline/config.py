@@ -119,6 +119,24 @@ class Serve(BaseModel):
     )
 
 
+class Telemetry(BaseModel):
+    """Where traces go."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    otlp_endpoint: str | None = Field(
+        None,
+        pattern=r"^https?://",
+        description="collector of traces, for example http://collector:4318/v1/traces; default: "
+        "none, nothing is traced and nothing leaves",
+    )
+    otlp_headers: dict[str, str] = Field(
+        default_factory=dict,
+        repr=False,
+        description="headers for it; values may be env:NAME or file:PATH",
+    )
+
+
 class Settings(BaseSettings):
     """Everything that may be set from outside."""
 
@@ -177,6 +195,10 @@ class Settings(BaseSettings):
     serve: Serve = Field(
         default_factory=lambda: Serve.model_validate({}),
         description="limits of the running service",
+    )
+    telemetry: Telemetry = Field(
+        default_factory=lambda: Telemetry.model_validate({}),
+        description="traces: `otlp_endpoint` of a collector, `otlp_headers`; default: none",
     )
     jobs: int = Field(1, ge=1, le=64, description="calls worked on at once by `process`")
 

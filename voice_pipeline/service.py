@@ -270,6 +270,7 @@ class Arrival:
             backfill=backfill,
             key=hashlib.sha256(key.encode()).hexdigest() if key is not None else None,
             fingerprint=hashlib.sha256(body.encode()).hexdigest(),
+            trace=service.kit.tracing.current(),
         )
         try:
             row = store.register.admit(admission)

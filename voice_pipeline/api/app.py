@@ -5,6 +5,7 @@ Reads no settings of its own and keeps no state but what it is given.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
@@ -13,10 +14,11 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from voice_pipeline import __version__
-from voice_pipeline.api import calls, problems, results, uploads
+from voice_pipeline.api import calls, metrics, problems, results, uploads
 from voice_pipeline.api.guard import Guard, open_to_all, protect
 from voice_pipeline.errors import Retryable
 from voice_pipeline.service import Overloaded, Service
+from voice_pipeline.tracing import TRACEPARENT
 
 SECURITY = {
     "X-Content-Type-Options": "nosniff",
@@ -69,14 +71,26 @@ def create_app(service: Service, guard: Guard) -> FastAPI:
         redoc_url=None,
     )
     app.state.service = service
+    seen = metrics.Seen(service.kit.overview, service.kit.settings.serve.dead_after)
+    app.state.seen, tracing = seen, service.kit.tracing
     protect(app, guard)
     problems.install(app)
-    for router in (uploads.router, calls.router, results.router, probes):
+    for router in (uploads.router, calls.router, results.router, probes, metrics.router):
         app.include_router(router)
 
     @app.middleware("http")
     async def headers(request: Request, follow: Next) -> Response:
-        response = await follow(request)
+        started, given = time.perf_counter(), request.headers.get(TRACEPARENT)
+        with tracing.span("http", lambda: given, server=True) as span:
+            try:
+                response = await follow(request)
+            except Exception:
+                seen.request(request, 500, time.perf_counter() - started)
+                raise
+            route = getattr(request.scope.get("route"), "path", "none")
+            span.set_attribute("http.route", route)
+            span.set_attribute("http.response.status_code", response.status_code)
+        seen.request(request, response.status_code, time.perf_counter() - started)
         for name, value in SECURITY.items():
             response.headers.setdefault(name, value)
         return response

@@ -23,7 +23,7 @@ from obstore.store import LocalStore
 from redaction.hashes import HashKey
 from voice_pipeline.domain import Receipt, Ref
 from voice_pipeline.errors import Misconfigured, Permanent
-from voice_pipeline.store import sealing
+from voice_pipeline.store import sealing, tallies
 from voice_pipeline.store.database import (
     add_new,
     migrate,
@@ -210,7 +210,14 @@ class Store:
             row = db.execute(sa.select(results.c.kind, results.c.sha256).where(where)).first()
         return Ref(call, row.kind, row.sha256) if row else None
 
-    def keep_result(self, stage: str, key: str, ref: Ref[Any], seconds: float) -> None:
+    def keep_result(
+        self, stage: str, key: str, ref: Ref[Any], seconds: float, audio: float = 0.0
+    ) -> None:
+        """Keep what a stage gave, and how long it took.
+
+        Args:
+            audio: seconds of the recording that it worked on; 0: it does not matter to it.
+        """
         row = {
             "call": ref.call,
             "stage": stage,
@@ -221,7 +228,14 @@ class Store:
             "made_at": time.time(),
         }
         with self.database.begin() as db:
-            add_new(db, results, row)
+            if add_new(db, results, row):
+                spent = {("stage_seconds", stage): seconds, ("stage_runs", stage): 1.0}
+                tallies.count(db, {**spent, ("stage_audio", stage): audio})
+
+    def count(self, added: tallies.Tallies) -> None:
+        """Add to the sums that figures are made of."""
+        with self.database.begin() as db:
+            tallies.count(db, added)
 
     def made_at(self, ref: Ref[Any]) -> float:
         """Return when a stage first gave this record, in seconds since the epoch."""
