@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from hypothesis import settings
 from postgres import database, postgres, postgres_database
+from s3 import bucket, s3_server
 
-__all__ = ["database", "postgres", "postgres_database"]  # fixtures for every test
+# Fixtures for every test.
+__all__ = ["bucket", "database", "postgres", "postgres_database", "s3_server"]
 
 # An example may take as long as a loaded machine needs: time is measured in benchmarks, not here.
 settings.register_profile("patient", deadline=None)

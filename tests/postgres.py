@@ -16,6 +16,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -91,15 +92,16 @@ class Cluster:
             db.execute(f"drop database if exists {url.rpartition('/')[2]} with (force)")
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Cluster]:
-    """A running PostgreSQL; skipped where the package is not installed, but never in CI."""
+@contextmanager
+def server() -> Iterator[Cluster]:
+    """Run a PostgreSQL until the block ends.
+
+    Raises:
+        FileNotFoundError: Debian's package is not installed.
+    """
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=_version)
     if not found:
-        missing = "Debian's package postgresql is not installed"
-        if os.environ.get("CI"):
-            pytest.fail(f"{missing}; .ci/run installs it")
-        pytest.skip(missing)
+        raise FileNotFoundError("Debian's package postgresql is not installed")
     folder = Path(tempfile.mkdtemp(prefix="voice-pipeline-postgres-"))
     try:
         cluster = Cluster(found[-1].parent, folder)
@@ -108,6 +110,18 @@ def postgres() -> Iterator[Cluster]:
         cluster.stop()
     finally:
         shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    """A running PostgreSQL; skipped where the package is not installed, but never in CI."""
+    try:
+        with server() as cluster:
+            yield cluster
+    except FileNotFoundError as error:
+        if os.environ.get("CI"):
+            pytest.fail(f"{error}; .ci/run installs it")
+        pytest.skip(str(error))
 
 
 @pytest.fixture

@@ -22,8 +22,8 @@ GIVEN = Route("complaints", "complaints manager", "high", ("complaint: dissatisf
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store(tmp_path / "data")
+def store(tmp_path: Path, database: str | None) -> Iterator[Store]:
+    store = Store(tmp_path / "data", database=database)
     for call in ("a", "b"):
         store.open_call(call)
     yield store
@@ -99,7 +99,9 @@ def test_corrected_routes_are_counted_and_undone_ones_are_not(store: Store) -> N
     assert [f.corrected for f in desk.figures()] == [0, 0]
 
 
-def test_the_reason_is_sealed_and_gone_with_the_calls_key(store: Store) -> None:
+def test_the_reason_is_sealed_and_gone_with_the_calls_key(
+    store: Store, database: str | None
+) -> None:
     """Free text about a call lies in no column and does not outlive its erasure."""
     desk = rerouting(store)
     desk.correct("a", "billing", reason="a very telling sentence", by="lee")
@@ -107,7 +109,7 @@ def test_the_reason_is_sealed_and_gone_with_the_calls_key(store: Store) -> None:
         assert not path.is_file() or b"telling sentence" not in path.read_bytes()
     with store.database.begin() as db:
         db.execute(calls.update().where(calls.c.call == "a").values(wrapped_key=sa.null()))
-    fresh = Store(store.root)
+    fresh = Store(store.root, database=database)
     with pytest.raises(Permanent, match="erased"):
         rerouting(fresh).standing("a")
     fresh.close()

@@ -12,13 +12,17 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from command import CARD_DISPUTE, only_folder, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from s3 import objects
 
 from voice_pipeline.domain import Receipt
 from voice_pipeline.errors import Misconfigured, Permanent
-from voice_pipeline.store import Store, sealing
+from voice_pipeline.store import Store
+from voice_pipeline.store.blobs import Bucket
 from voice_pipeline.store.database import migrate
+from voice_pipeline.store.keys import new_key
 from voice_pipeline.store.sealing import CHUNK, HEADER, TAG, Opened, Sealer
 
 KEY = bytes(range(32))
@@ -107,7 +111,7 @@ def test_another_master_key_opens_nothing(tmp_path: Path, database: str | None) 
     store.open_call("c")
     ref = store.shelf.put("c", "CaseNote", b"{}")
     store.close()
-    (tmp_path / "master.key").write_bytes(sealing.new_key())
+    (tmp_path / "master.key").write_bytes(new_key())
     other = Store(tmp_path, database=database)
     with pytest.raises(Permanent) as raised:
         other.shelf.get(ref)
@@ -196,3 +200,46 @@ def test_two_first_launches_on_one_folder(tmp_path: Path, database: str | None) 
         _, errors = process.communicate(timeout=60)
         assert process.returncode == 0, errors
     assert Store(tmp_path / "d", database=database).list_calls() == ["c"]
+
+
+def test_the_probe_and_the_signing_key(tmp_path: Path, database: str | None) -> None:
+    """A store that answers says so; logs are signed by the key that was given, else by its own."""
+    given, store = new_key(), Store(tmp_path, database=database)
+    store.check()
+    own = store.signing_seed()
+    assert own == (tmp_path / "signing.key").read_bytes()
+    store.close()
+    other = Store(tmp_path, database=database, signing_key=given)
+    assert other.signing_seed() == given
+    other.close()
+
+
+@pytest.mark.slow
+def test_process_with_database_and_bucket(
+    tmp_path: Path, postgres_database: str, bucket: Bucket
+) -> None:
+    """A whole call with its list on PostgreSQL, its blobs in a bucket and its keys by reference:
+    the results are those of a data folder, and neither list, blob nor key lies in the folder."""
+    settings = tmp_path / "settings.toml"
+    for name in ("master", "signing"):
+        (tmp_path / name).write_text(new_key().hex())
+    (tmp_path / "invented").write_text("invented")
+    settings.write_text(
+        f'database = "{postgres_database}"\n'
+        f'master_key = "file:{tmp_path}/master"\nsigning_key = "file:{tmp_path}/signing"\n'
+        f'[blobs]\nurl = "{bucket.url}"\nendpoint = "{bucket.endpoint}"\nregion = "us-east-1"\n'
+        f'access_key = "file:{tmp_path}/invented"\nsecret_key = "file:{tmp_path}/invented"\n'
+    )
+    words = ("process", CARD_DISPUTE, "--transcriber", "scripted:create", "--out")
+    there = run("--config", settings, "--data", tmp_path / "data", *words, tmp_path / "there")
+    here = run(*words, tmp_path / "here")
+    assert (there.returncode, there.stderr, here.returncode) == (0, "", 0)
+    for name in ("note.json", "transcript.json", "audio.redacted.flac"):
+        one, other = (only_folder(tmp_path / place) / name for place in ("there", "here"))
+        assert one.read_bytes() == other.read_bytes(), name
+    listed = run("--config", settings, "--data", tmp_path / "data", "calls", "list")
+    assert only_folder(tmp_path / "there").name in listed.stdout
+    left = {path.name for path in (tmp_path / "data").rglob("*") if path.is_file()}
+    assert not left & {"calls.db", "master.key", "signing.key"}
+    assert not [p for p in (tmp_path / "data/blobs").rglob("*") if p.is_file()]
+    assert len(objects(bucket)) > 5

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import (
@@ -137,6 +137,21 @@ class Telemetry(BaseModel):
     )
 
 
+REFERENCE = "^(env|file):.+"  # a secret stands elsewhere; the settings say where
+
+
+class Blobs(BaseModel):
+    """A bucket for the blobs."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: str = Field(description="s3://BUCKET/PREFIX")
+    endpoint: str | None = Field(None, description="of a server that is not Amazon's")
+    region: str | None = Field(None, description="of the bucket")
+    access_key: str | None = Field(None, pattern=REFERENCE, description="env:NAME or file:PATH")
+    secret_key: str | None = Field(None, pattern=REFERENCE, description="env:NAME or file:PATH")
+
+
 class Settings(BaseSettings):
     """Everything that may be set from outside."""
 
@@ -150,6 +165,28 @@ class Settings(BaseSettings):
         repr=False,  # it may hold a password
         description="where calls are listed: `postgresql://USER@HOST/NAME`, or `env:NAME` or "
         "`file:PATH` that hold such a URL; default: SQLite in the data folder",
+    )
+    blobs: Blobs | None = Field(
+        None,
+        description="where sealed audio and records lie: a table with `url` (s3://BUCKET/PREFIX) "
+        "and, where needed, `endpoint`, `region`, and `access_key` and `secret_key` as `env:NAME` "
+        "or `file:PATH`; default: the data folder",
+    )
+    master_key: str | None = Field(
+        None,
+        pattern=REFERENCE,
+        description="the key that seals the calls' keys, `env:NAME` or `file:PATH` of 32 bytes in "
+        "hex or base64; default: `master.key` in the data folder",
+    )
+    other_master_keys: list[Annotated[str, Field(pattern=REFERENCE)]] = Field(
+        default_factory=list,
+        description="further keys that still open, while `master-key rotate` has not ended",
+    )
+    signing_key: str | None = Field(
+        None,
+        pattern=REFERENCE,
+        description="the key that signs redaction logs, as `master_key`; default: `signing.key` "
+        "in the data folder",
     )
     models: Path | None = Field(
         None, description="folder of downloaded models; default: `models` in the data folder"

@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from voice_pipeline.cli.keeping import backup, master_key_app
 from voice_pipeline.cli.keys import access_log_app, keys_app
 from voice_pipeline.cli.knowledge import knowledge_app
 from voice_pipeline.errors import BadInput, Misconfigured, PipelineError
@@ -36,6 +37,8 @@ app.add_typer(calls_app, name="calls")
 app.add_typer(knowledge_app, name="knowledge")
 app.add_typer(keys_app, name="keys")
 app.add_typer(access_log_app, name="access-log")
+app.add_typer(master_key_app, name="master-key")
+app.command(epilog="Example: voice-pipeline --data state backup /backups/monday")(backup)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 

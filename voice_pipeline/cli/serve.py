@@ -29,9 +29,8 @@ def serve(
     demo: bool,
 ) -> int:
     """Answer HTTP until a signal comes, then let running calls end and leave."""
-    import uvicorn
-
     from voice_pipeline.api.app import create_app
+    from voice_pipeline.api.listening import server
 
     settings = load_settings(config, data=data)
     duty = _duty(settings, () if list(queues) == ["none"] else q.queue_names(queues or q.QUEUES))
@@ -40,22 +39,10 @@ def serve(
     if demo:
         _demo_key(kit, host, port)
     with Service(kit, duty) as service:
-        app = create_app(service, Guard.of(settings, kit.store))
-        server = uvicorn.Server(
-            uvicorn.Config(
-                app,
-                host=host,
-                port=port,
-                access_log=False,  # paths and addresses are in the access log, where they are due
-                log_config=None,
-                server_header=False,
-                timeout_graceful_shutdown=5,
-                h11_max_incomplete_event_size=64 << 10,
-            )
-        )
-        server.run()
+        listening = server(create_app(service, Guard.of(settings, kit.store)), host, port)
+        listening.run()
     kit.close(drain=settings.serve.drain)
-    _leave(0 if server.started else 4)
+    _leave(0 if listening.started else 4)
     return 0
 
 

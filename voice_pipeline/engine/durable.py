@@ -332,7 +332,7 @@ class Engine:
         call, run = received.call, str(DBOS.workflow_id)
         self.register.begin(call, plan, run, attempt(run))
         log.info("call taken up", extra={"call": call})
-        row = self.register.get(call)
+        row = self.register.get(call) if self._tracing.on else None
         if row is not None and lanes:
             self._tracing.waited("queue calls", row.received_at, lambda: row.trace, call=call)
         try:
@@ -408,8 +408,8 @@ class Engine:
 
     def _take_over(self, executor: str) -> int:
         taken = len(DBOS._recover_pending_workflows([executor]))
-        self._store.count({("takeovers", ""): float(taken)})
         if taken:
+            self._store.count({("takeovers", ""): float(taken)})
             log.warning("runs of a worker that is gone were taken over: %d", taken)
         return taken
 

@@ -58,7 +58,8 @@ class Memo:
     def _make(self, stage: Stage[Any], refs: Sequence[Ref[Any]], key: str) -> Ref[Any]:
         store, call = self._store, refs[0].call
         self._reached(stage.name, "before")
-        store.note_progress(call, stage.name, 0.0)
+        if stage.lane == "gpu":  # the one that takes long enough to be watched
+            store.note_progress(call, stage.name, 0.0)
         started = time.perf_counter()
         given = [self._given(ref) for ref in refs]
         made = stage.do(*given)
@@ -68,7 +69,6 @@ class Memo:
         seconds = time.perf_counter() - started
         audio = sum(one.duration for one in given if isinstance(one, Recording))
         store.keep_result(stage.name, key, ref, seconds, audio)
-        store.note_progress(call, stage.name, 1.0, seconds)
         log.info("stage done", extra=_facts(call, stage, seconds=round(seconds, 3)))
         return ref
 
@@ -81,10 +81,15 @@ class Memo:
         return row.trace if row else None
 
     def _given(self, ref: Ref[Any]) -> Any:
-        if not self._store.shelf.has(ref):
+        try:
+            return self.read(ref)
+        except Permanent as error:
+            if error.code != "erased":
+                raise
             self._store.invalidate(ref)  # the next attempt makes it anew
-            raise Permanent(f"the {ref.kind} of this call is no longer kept", code=FORGOTTEN)
-        return self.read(ref)
+            raise Permanent(
+                f"the {ref.kind} of this call is no longer kept", code=FORGOTTEN
+            ) from error
 
 
 def _facts(call: str, stage: Stage[Any], **more: Any) -> dict[str, Any]:

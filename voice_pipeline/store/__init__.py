@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,25 +17,35 @@ from pathlib import Path
 from typing import Any, Literal
 
 import sqlalchemy as sa
-from obstore.store import LocalStore
 
 from redaction.hashes import HashKey
 from voice_pipeline.domain import Receipt, Ref
 from voice_pipeline.errors import Misconfigured, Permanent
-from voice_pipeline.store import sealing, tallies
+from voice_pipeline.store import tallies
+from voice_pipeline.store.blobs import Bucket, open_blobs
 from voice_pipeline.store.database import (
     add_new,
+    deciding,
     migrate,
     open_database,
     put_row,
     retry_on_faults,
 )
+from voice_pipeline.store.keys import (
+    MASTER_KEY,
+    SIGNING_KEY,
+    FolderKeys,
+    GivenKeys,
+    KeyRing,
+    new_key,
+    read_key,
+    write_key,
+)
 from voice_pipeline.store.register import Register
 from voice_pipeline.store.shelf import BlobShelf
 from voice_pipeline.store.tables import calls, deliveries, plans, progress, results
 
-MASTER_KEY = "master.key"
-SIGNING_KEY = "signing.key"  # Ed25519 seed of the redaction logs
+DAY = 86_400.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,25 +71,38 @@ class DeliveryRow:
 class Store:
     """One data folder, and the database beside it. Safe for several processes at once."""
 
-    def __init__(self, root: Path, *, database: str | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        database: str | None = None,
+        bucket: Bucket | None = None,
+        master_keys: Sequence[bytes] = (),
+        signing_key: bytes | None = None,
+    ) -> None:
         """Open or create a data folder.
 
         Args:
             root: the folder.
             database: URL of a PostgreSQL database; None: SQLite in the folder.
+            bucket: where blobs lie; None: in the folder.
+            master_keys: each 32 bytes, the one that wraps first; none: kept in the folder.
+            signing_key: 32 bytes that sign redaction logs; None: kept in the folder.
 
         Raises:
-            Misconfigured: the folder cannot be made or written, the database does not answer, or
-                its schema is of a newer release.
+            Misconfigured: the folder cannot be made or written, the database does not answer, its
+                schema is of a newer release, or calls are there and their master key is not.
         """
         self.root = root
         try:
             (root / "blobs").mkdir(parents=True, exist_ok=True, mode=0o700)
             with self.setup_lock():
-                self._master = _secret(root / MASTER_KEY)
-                self._signing = _secret(root / SIGNING_KEY)
                 self.database = open_database(database, root / "calls.db")
                 migrate(self.database)
+                self.keys = KeyRing(
+                    GivenKeys(master_keys) if master_keys else self._own_master_key()
+                )
+                self._signing = signing_key or _own_key(root / SIGNING_KEY)
         except (OSError, sa.exc.DBAPIError) as error:
             if database is not None and isinstance(error, sa.exc.DBAPIError):
                 raise Misconfigured(
@@ -97,7 +119,21 @@ class Store:
         self._url = database
         self.register = Register(self.database)
         self._keys: dict[str, bytes] = {}
-        self.shelf = BlobShelf(LocalStore(root / "blobs"), self._key_of)
+        self.shelf = BlobShelf(open_blobs(root / "blobs", bucket), self._key_of)
+
+    def _own_master_key(self) -> FolderKeys:
+        """Return the folder's keys; one is made for a new store, never for calls that have one."""
+        if not (self.root / MASTER_KEY).exists():
+            with self.database.connect() as db:
+                sealed = sa.select(calls.c.call).where(calls.c.wrapped_key.is_not(None)).limit(1)
+                if db.scalar(sealed) is not None:
+                    raise Misconfigured(
+                        f"{self.root}: the calls' {MASTER_KEY} is not here; restore it, or name "
+                        "the key with the setting `master_key`",
+                        code="key_missing",
+                    )
+        _own_key(self.root / MASTER_KEY)
+        return FolderKeys(self.root)
 
     @contextmanager
     def setup_lock(self) -> Iterator[None]:
@@ -113,17 +149,31 @@ class Store:
     def close(self) -> None:
         self.database.dispose()
 
+    def check(self) -> None:
+        """Ask whether database and blobs answer: for probes.
+
+        Raises:
+            Retryable: one of them does not (code `storage`).
+        """
+        with self.database.connect() as db:
+            db.execute(sa.select(1))
+        self.shelf.check()
+
+    def sweep(self) -> int:
+        """Remove what killed processes left half-written a day ago or earlier; return how many."""
+        return self.shelf.sweep(time.time() - DAY)
+
     # ------------------------------------------------------------ calls and their keys
 
     def open_call(self, call: str) -> None:
         """Make a call's row and data key; a call that exists keeps its own."""
-        key = sealing.new_key()
-        row = {
-            "call": call,
-            "wrapped_key": sealing.wrap(self._master, call, key),
-            "received_at": time.time(),
-        }
-        with self.database.begin() as db:
+        # Under this lock: else the master key may change, and be retired, before the row is there.
+        with deciding(self.database, MASTER_KEY) as db:
+            row = {
+                "call": call,
+                "wrapped_key": self.keys.wrap(call, new_key()),
+                "received_at": time.time(),
+            }
             add_new(db, calls, row)
 
     def drop_call(self, call: str) -> None:
@@ -176,7 +226,7 @@ class Store:
                 wrapped = db.scalar(sa.select(calls.c.wrapped_key).where(calls.c.call == call))
             if wrapped is None:
                 raise Permanent(f"call {call} is not kept here, or was erased", code="erased")
-            self._keys[call] = sealing.unwrap(self._master, call, wrapped)
+            self._keys[call] = self.keys.unwrap(call, wrapped)
         return self._keys[call]
 
     # ------------------------------------------------------------ plans
@@ -213,11 +263,12 @@ class Store:
     def keep_result(
         self, stage: str, key: str, ref: Ref[Any], seconds: float, audio: float = 0.0
     ) -> None:
-        """Keep what a stage gave, and how long it took.
+        """Keep what a stage gave, that it is done, and how long it took.
 
         Args:
             audio: seconds of the recording that it worked on; 0: it does not matter to it.
         """
+        now = time.time()
         row = {
             "call": ref.call,
             "stage": stage,
@@ -225,12 +276,14 @@ class Store:
             "kind": ref.kind,
             "sha256": ref.sha256,
             "seconds": seconds,
-            "made_at": time.time(),
+            "made_at": now,
         }
+        done = {"call": ref.call, "stage": stage, "share": 1.0, "seconds": seconds, "at": now}
         with self.database.begin() as db:
             if add_new(db, results, row):
                 spent = {("stage_seconds", stage): seconds, ("stage_runs", stage): 1.0}
                 tallies.count(db, {**spent, ("stage_audio", stage): audio})
+            put_row(db, progress, done)
 
     def count(self, added: tallies.Tallies) -> None:
         """Add to the sums that figures are made of."""
@@ -346,21 +399,8 @@ class Store:
         return [DeliveryRow(*row) for row in rows]
 
 
-def _secret(path: Path) -> bytes:
+def _own_key(path: Path) -> bytes:
     """Read one of the folder's 32-byte keys, or make one that only its owner can read."""
     if not path.exists():
-        part = path.with_suffix(".part")
-        part.unlink(missing_ok=True)
-        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(sealing.new_key())
-            file.flush()
-            os.fsync(file.fileno())
-        part.rename(path)
-    key = path.read_bytes()
-    if len(key) != 32:
-        raise Misconfigured(
-            f"{path}: not a key; restore the file that belongs to this data folder",
-            code="key_file",
-        )
-    return key
+        write_key(path, new_key())
+    return read_key(path)

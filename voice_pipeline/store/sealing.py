@@ -28,31 +28,6 @@ CHUNK = 1 << 20  # plain bytes a chunk
 TAG = 16  # bytes, GCM
 
 
-def new_key() -> bytes:
-    return AESGCM.generate_key(bit_length=256)
-
-
-def wrap(master: bytes, call: str, key: bytes) -> bytes:
-    """Seal a call's data key under the master key."""
-    nonce = os.urandom(12)
-    return nonce + AESGCM(master).encrypt(nonce, key, call.encode())
-
-
-def unwrap(master: bytes, call: str, wrapped: bytes) -> bytes:
-    """Open a call's data key.
-
-    Raises:
-        Permanent: the master key is not the one that sealed it (code `wrong_master_key`).
-    """
-    try:
-        return AESGCM(master).decrypt(wrapped[:12], wrapped[12:], call.encode())
-    except InvalidTag as error:
-        raise Permanent(
-            "the data folder was sealed with another master key; restore that key",
-            code="wrong_master_key",
-        ) from error
-
-
 class Sink(Protocol):
     def write(self, data: bytes, /) -> object: ...
 

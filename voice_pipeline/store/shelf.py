@@ -1,4 +1,9 @@
-"""Sealed blobs of calls on obstore: write once, named by what they hold, gone with their key."""
+"""Sealed blobs of calls on obstore: write once, named by what they hold, gone with their key.
+
+A blob is written under a working name and gets its own when it is whole, or in one piece where
+it is small: nobody ever sees half of one. A blob that is there already is kept; only one that
+its call's key does not open (left over from before a restore) is replaced.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +12,20 @@ import io
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, BinaryIO, cast
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, cast
 
 import obstore
-from obstore.exceptions import BaseError
-from obstore.store import ObjectStore
+from obstore.exceptions import AlreadyExistsError, BaseError, NotSupportedError
+from obstore.store import LocalStore, ObjectStore
 
 from voice_pipeline.domain import Ref
 from voice_pipeline.errors import Permanent, Retryable
 from voice_pipeline.store.sealing import Opened, Sealer
+
+PARTS = "parts"  # folder of blobs that are being written
+SMALL = 4 << 20  # bytes: kept in memory and written in one piece
+WINDOW = 4 << 20  # bytes asked for at once: a server answers a few big questions sooner
 
 
 class Writer:
@@ -35,41 +45,58 @@ class Writer:
 
 
 class _Part:
-    """A blob under its working name; storage faults become `Retryable`."""
+    """A blob on its way: in memory while small, then under its working name."""
 
-    def __init__(self, blobs: ObjectStore, path: str, call: str) -> None:
-        self._blobs, self._path, self._call = blobs, path, call
-        with self._faults():
-            self._file = obstore.open_writer(blobs, path, max_concurrency=1)
+    def __init__(self, blobs: ObjectStore, call: str) -> None:
+        self._blobs, self._call = blobs, call
+        self._path = f"{PARTS}/{call}-{uuid.uuid4().hex}"
+        self._held = bytearray()
+        self._file: Any = None  # obstore.WritableFile, once there is too much to hold
 
     def write(self, data: bytes, /) -> None:
-        with self._faults():
-            self._file.write(data)
+        self._held += data
+        if len(self._held) > SMALL:
+            self._spill()
 
-    def close(self) -> None:
-        with self._faults():
-            self._file.close()
-
-    def rename(self, path: str) -> None:
-        with self._faults():
-            obstore.rename(self._blobs, self._path, path, overwrite=True)
+    def settle(self, path: str, opens: Callable[[], bool]) -> None:
+        """Give the blob its name. Where that is taken, the older one stays if it opens."""
+        if self._file is not None:
+            self._spill()
+            with _faults(self._call):
+                self._file.close()
+        try:
+            self._name(path, overwrite=False)
+        except AlreadyExistsError:
+            if opens():
+                self.discard()
+            else:
+                self._name(path, overwrite=True)
+        except NotSupportedError:  # a server without conditional writes
+            self._name(path, overwrite=True)
 
     def discard(self) -> None:
-        with suppress(BaseError, OSError):  # the disk may be full: what is left is purged later
-            if not self._file.closed():
-                self._file.close()
-            obstore.delete(self._blobs, self._path)
+        """Drop what was written; with the disk full or the server gone, upkeep does so later."""
+        self._held.clear()
+        if self._file is not None:
+            with suppress(BaseError, OSError):
+                if not self._file.closed():
+                    self._file.close()
+                obstore.delete(self._blobs, self._path)
 
-    @contextmanager
-    def _faults(self) -> Iterator[None]:
-        try:
-            yield
-        except (BaseError, OSError) as error:
-            raise Retryable(
-                f"a blob of call {self._call} could not be written ({type(error).__name__}); "
-                "is the data folder's disk full or read-only?",
-                code="storage",
-            ) from error
+    def _spill(self) -> None:
+        with _faults(self._call):
+            if self._file is None:
+                self._file = obstore.open_writer(self._blobs, self._path, max_concurrency=1)
+            self._file.write(bytes(self._held))
+        self._held.clear()
+
+    def _name(self, path: str, *, overwrite: bool) -> None:
+        with _faults(self._call, but=(AlreadyExistsError, NotSupportedError)):
+            if self._file is not None:
+                obstore.rename(self._blobs, self._path, path, overwrite=overwrite)
+            else:
+                mode: Literal["overwrite", "create"] = "overwrite" if overwrite else "create"
+                obstore.put(self._blobs, path, bytes(self._held), mode=mode, use_multipart=False)
 
 
 class BlobShelf:
@@ -85,33 +112,62 @@ class BlobShelf:
 
     @contextmanager
     def open(self, ref: Ref[Any]) -> Iterator[BinaryIO]:
-        key, path = self._key_of(ref.call), _path(ref)
+        """Open a blob as a seekable file of its plain bytes.
+
+        Raises:
+            Permanent: it is no longer kept (code `erased`), or was changed (`damaged_blob`).
+            Retryable: the folder or server does not answer (code `storage`).
+        """
+        key = self._key_of(ref.call)
         try:
-            size = obstore.head(self._blobs, path)["size"]
+            read, size = self._reader(ref.call, _path(ref))
         except FileNotFoundError as error:
             raise Permanent(
                 f"the {ref.kind} of call {ref.call} is no longer kept", code="erased"
             ) from error
-
-        def read(start: int, length: int) -> bytes:
-            return bytes(obstore.get_range(self._blobs, path, start=start, length=length))
-
         with io.BufferedReader(Opened(read, size, key, _name(ref.call, ref.kind))) as file:
             yield cast(BinaryIO, file)
 
+    def _reader(self, call: str, path: str) -> tuple[Callable[[int, int], bytes], int]:
+        """Return what reads `length` bytes from `start`, and how many bytes there are."""
+        with _faults(call, but=(FileNotFoundError,)):
+            try:
+                first = obstore.get(self._blobs, path, options={"range": (0, WINDOW)})
+            except BaseError:  # an empty blob has no range
+                if obstore.head(self._blobs, path)["size"]:
+                    raise
+                return (lambda _start, _length: b""), 0
+            at, held = 0, bytes(first.bytes())
+        size = first.meta["size"]
+
+        def read(start: int, length: int) -> bytes:
+            nonlocal at, held
+            if not at <= start <= start + length <= at + len(held):
+                end = min(size, start + max(length, WINDOW))
+                with _faults(call):
+                    held = bytes(obstore.get_range(self._blobs, path, start=start, end=end))
+                at = start
+            return held[start - at : start - at + length]
+
+        return read, size
+
     @contextmanager
     def create(self, call: str, kind: str) -> Iterator[Writer]:
-        key, part = self._key_of(call), f"{call}/part-{uuid.uuid4().hex}"
-        sink = _Part(self._blobs, part, call)
+        """Write a blob; it is there, whole, when the block has ended without an error.
+
+        Raises:
+            Permanent: the call was erased (code `erased`).
+            Retryable: the folder or server does not take it (code `storage`).
+        """
+        key, part = self._key_of(call), _Part(self._blobs, call)
         try:
-            sealer = Sealer(sink, key, _name(call, kind))
+            sealer = Sealer(part, key, _name(call, kind))
             writer = Writer(sealer, call, kind)
             yield writer
             sealer.close()
-            sink.close()
-            sink.rename(_path(writer.ref))
+            part.settle(_path(writer.ref), lambda: self._opens(writer.ref))
         except BaseException:
-            sink.discard()
+            part.discard()
             raise
 
     def put(self, call: str, kind: str, data: bytes) -> Ref[Any]:
@@ -126,16 +182,16 @@ class BlobShelf:
             return file.read()
 
     def has(self, ref: Ref[Any]) -> bool:
-        try:
+        with _faults(ref.call, but=(FileNotFoundError,)), suppress(FileNotFoundError):
             obstore.head(self._blobs, _path(ref))
-        except FileNotFoundError:
-            return False
-        return True
+            return True
+        return False
 
     def delete(self, ref: Ref[Any]) -> None:
         """Delete a blob; one that is gone already is fine."""
         if self.has(ref):
-            obstore.delete(self._blobs, _path(ref))
+            with _faults(ref.call), suppress(FileNotFoundError):
+                obstore.delete(self._blobs, _path(ref))
 
     def delete_call(self, call: str) -> int:
         """Delete every blob of a call and return how many there were."""
@@ -146,12 +202,79 @@ class BlobShelf:
 
     def delete_kind(self, call: str, kind: str) -> int:
         """Delete every blob of one kind of a call and return how many there were."""
-        found = obstore.list(self._blobs, f"{call}/")
-        paths = [m["path"] for batch in found for m in batch]
-        paths = [path for path in paths if path.startswith(f"{call}/{kind}-")]
-        if paths:
-            obstore.delete(self._blobs, paths)
+        with _faults(call):
+            found = obstore.list(self._blobs, f"{call}/")
+            paths = [m["path"] for batch in found for m in batch]
+            paths = [path for path in paths if path.startswith(f"{call}/{kind}-")]
+            if paths:
+                obstore.delete(self._blobs, paths)
         return len(paths)
+
+    def check(self) -> None:
+        """Ask whether the folder or bucket is there.
+
+        Raises:
+            Retryable: it is not, or does not let us in (code `storage`).
+        """
+        with _faults(None):
+            next(iter(obstore.list(self._blobs, f"{PARTS}/", chunk_size=1)), None)
+
+    def sweep(self, before: float) -> int:
+        """Remove what killed processes left of blobs that they were writing; return how many.
+
+        Args:
+            before: seconds since the epoch; younger ones may still be written.
+        """
+        with _faults(None):
+            if isinstance(self._blobs, LocalStore):
+                return _sweep_folder(Path(str(self._blobs.prefix)), before)
+            found = obstore.list(self._blobs, f"{PARTS}/")
+            old = [
+                m["path"]
+                for batch in found
+                for m in batch
+                if m["last_modified"].timestamp() < before
+            ]
+            if old:
+                obstore.delete(self._blobs, old)
+            return len(old)
+
+    def _opens(self, ref: Ref[Any]) -> bool:
+        """Tell whether the blob of that name is what it says, to its last byte."""
+        try:
+            with self.open(ref) as file:
+                digest = hashlib.sha256()
+                while piece := file.read(WINDOW):
+                    digest.update(piece)
+        except Permanent:
+            return False
+        return digest.hexdigest() == ref.sha256
+
+
+def _sweep_folder(folder: Path, before: float) -> int:
+    """The same in a folder, where obstore does not list what it has not finished."""
+    swept = 0
+    for pattern in (f"{PARTS}/*", "*/part-*"):  # the second: of a release before the first
+        for path in folder.glob(pattern):
+            if path.stat().st_mtime < before:
+                path.unlink(missing_ok=True)
+                swept += 1
+    return swept
+
+
+@contextmanager
+def _faults(call: str | None, but: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Turn the storage's own faults into `Retryable`, but for those that mean something here."""
+    try:
+        yield
+    except but:
+        raise
+    except (BaseError, OSError) as error:
+        raise Retryable(
+            f"a blob of {f'call {call}' if call else 'the store'} could not be read or written "
+            f"({type(error).__name__}); is the disk full or read-only, does the server answer?",
+            code="storage",
+        ) from error
 
 
 def _path(ref: Ref[Any]) -> str:
