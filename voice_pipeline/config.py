@@ -114,6 +114,11 @@ class Serve(BaseModel):
     drain: int = Field(
         30, ge=0, description="seconds that running calls get to end when the service is stopped"
     )
+    metrics: Literal["open", "key"] = Field(
+        "open",
+        description="who may read /metrics: anybody who reaches the port, or keys that may; they "
+        "hold counts only",
+    )
     read_timeout: float = Field(
         30.0, gt=0, description="seconds after which an upload that sends nothing is cut"
     )

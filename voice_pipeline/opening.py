@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import sqlalchemy as sa
+
 from voice_pipeline.config import Settings, given_secret, secret
-from voice_pipeline.errors import Misconfigured
+from voice_pipeline.errors import BadInput, Misconfigured
 from voice_pipeline.store import Store
 from voice_pipeline.store.blobs import Bucket
+from voice_pipeline.store.database import check_schema, open_database
 from voice_pipeline.store.keys import parse_key
 
 
@@ -34,6 +40,31 @@ def open_store(settings: Settings) -> Store:
 def has_store(settings: Settings) -> bool:
     """Tell whether there is a store already, so that a question does not make an empty one."""
     return settings.database is not None or (settings.data / "calls.db").is_file()
+
+
+@contextmanager
+def databases(settings: Settings) -> Iterator[tuple[sa.Engine, sa.Engine]]:
+    """Open the register's and the engine's database to look at them; nothing is made or moved up.
+
+    Raises:
+        BadInput: there is no store (code `not_found`).
+        Misconfigured: it is of another release (code `other_schema`), or does not answer.
+    """
+    if not has_store(settings):
+        raise BadInput(
+            f"{settings.data}: no data folder of this product; name it with --data",
+            code="not_found",
+        )
+    url = given_secret(settings.database) if settings.database else None
+    register = open_database(url, settings.data / "calls.db")
+    journal = settings.data / "engine.db"
+    engine = open_database(url, journal) if url is None and journal.is_file() else register
+    try:
+        check_schema(register)
+        yield register, engine
+    finally:
+        engine.dispose()
+        register.dispose()
 
 
 def _bucket(settings: Settings) -> Bucket | None:

@@ -99,6 +99,33 @@ def look(database: sa.Engine, engine: sa.Engine, root: Path) -> Overview:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The last call that failed with a code."""
+
+    code: str
+    call: str
+    at: float  # seconds since the epoch
+    detail: str  # what is wrong and what to do
+
+
+def last_failures(database: sa.Engine, limit: int = 200) -> list[Failure]:
+    """Return the newest failure of each code among the last calls that failed."""
+    query = (
+        sa.select(calls.c.code, calls.c.call, calls.c.ended_at, calls.c.detail)
+        .where(sa.text("plan is not null"), calls.c.status == "failed")
+        .order_by(calls.c.received_at.desc())
+        .limit(limit)
+    )
+    with database.connect() as db:
+        rows = db.execute(query).all()
+    newest: dict[str, Failure] = {}
+    for code, call, at, detail in rows:
+        newest.setdefault(code or "unknown", Failure(code or "unknown", call, at or 0.0,
+                                                     detail or ""))  # fmt: skip
+    return list(newest.values())
+
+
 def _with_received(queues: Sequence[Depth], states: Sequence[Any], now: float) -> list[Depth]:
     """Count calls that nobody has handed to the engine yet into the queue that they go to."""
     received = {bool(row[1]): (row[2], now - row[3]) for row in states if row[0] == "received"}

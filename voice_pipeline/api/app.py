@@ -75,7 +75,8 @@ def create_app(service: Service, guard: Guard) -> FastAPI:
     app.state.seen, tracing = seen, service.kit.tracing
     protect(app, guard)
     problems.install(app)
-    for router in (uploads.router, calls.router, results.router, probes, metrics.router):
+    figures = metrics.router(keyed=service.kit.settings.serve.metrics == "key")
+    for router in (uploads.router, calls.router, results.router, probes, figures):
         app.include_router(router)
 
     @app.middleware("http")

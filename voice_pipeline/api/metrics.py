@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Annotated, Any
+from typing import Any
 
 import sqlalchemy as sa
 from fastapi import APIRouter, Depends, Request
@@ -25,7 +25,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from prometheus_client.registry import Collector
 
 from voice_pipeline import __version__
-from voice_pipeline.api.guard import open_to_all
+from voice_pipeline.api.guard import GuardedRoute, allowed, open_to_all
 from voice_pipeline.engine.queues import QUEUES
 from voice_pipeline.errors import Retryable
 from voice_pipeline.overview import Overview
@@ -47,19 +47,28 @@ SUMS = {
     "stage_audio": ("stage_audio_seconds", "stage", "seconds of recordings that stages worked on"),
 }
 
-router = APIRouter(tags=["probes"])
+OPEN = open_to_all("figures carry no data of calls")
 
 
-@router.get("/metrics", summary="Figures for Prometheus")
-def metrics(
-    request: Request, _: Annotated[None, Depends(open_to_all("figures carry no data of calls"))]
-) -> Response:
-    seen: Seen = request.app.state.seen
-    return Response(
-        generate_latest(seen.registry),
-        media_type=CONTENT_TYPE_PLAIN_0_0_4,
-        headers={"Cache-Control": "no-store"},
-    )
+def router(*, keyed: bool) -> APIRouter:
+    """Return the route.
+
+    Args:
+        keyed: whoever asks needs a key with the permission `metrics.read`.
+    """
+    made = APIRouter(tags=["probes"], route_class=GuardedRoute)
+    gate = Depends(allowed("metrics.read") if keyed else OPEN)
+
+    @made.get("/metrics", summary="Figures for Prometheus", dependencies=[gate])
+    def metrics(request: Request) -> Response:
+        seen: Seen = request.app.state.seen
+        return Response(
+            generate_latest(seen.registry),
+            media_type=CONTENT_TYPE_PLAIN_0_0_4,
+            headers={"Cache-Control": "no-store"},
+        )
+
+    return made
 
 
 class Seen:
@@ -172,7 +181,7 @@ def _sums(found: Overview) -> Iterator[Family]:
         reached, buckets = 0.0, []
         for bound in TO_NOTE:
             reached += counts.get(f"{bound:g}", 0.0)
-            buckets.append(("+Inf" if bound == float("inf") else f"{bound:g}", reached))
+            buckets.append(("+Inf" if bound == float("inf") else str(bound), reached))
         times.add_metric([work], buckets=buckets, sum_value=spent.get(work, 0.0))
     yield times
 
