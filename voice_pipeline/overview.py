@@ -46,25 +46,14 @@ class Overview:
 def look(database: sa.Engine, engine: sa.Engine, root: Path) -> Overview:
     """Look at the register's and the engine's database, and at the disk of the data folder."""
     now = time.time()
-    planned = calls.c.plan.is_not(None)  # the rest are uploads that have not ended
     with database.connect() as db:
         states = db.execute(
-            sa.select(calls.c.status, calls.c.backfill, sa.func.count(),
+            sa.select(calls.c.status, calls.c.backfill, calls.c.code, sa.func.count(),
                       sa.func.min(calls.c.received_at))
+            # a plan, or it is an upload that has not ended; the words are those of the index
             .where(sa.text("plan is not null"), calls.c.status.in_(OPEN))
-            .group_by(calls.c.status, calls.c.backfill)
+            .group_by(calls.c.status, calls.c.backfill, calls.c.code)
         ).all()  # fmt: skip
-        codes = {
-            status: {
-                row[0] or "unknown": row[1]
-                for row in db.execute(
-                    sa.select(calls.c.code, sa.func.count())
-                    .where(planned, calls.c.status == status)
-                    .group_by(calls.c.code)
-                )
-            }
-            for status in ("failed", "held")
-        }
         review = db.execute(
             sa.select(sa.func.count(), sa.func.min(calls.c.received_at)).where(
                 sa.text("review = 'required'")
@@ -85,9 +74,9 @@ def look(database: sa.Engine, engine: sa.Engine, root: Path) -> Overview:
     disk = shutil.disk_usage(root)
     return Overview(
         at=now,
-        calls={state: sum(r[2] for r in states if r[0] == state) for state in OPEN},
-        failed=codes["failed"],
-        held=codes["held"],
+        calls={state: sum(r[3] for r in states if r[0] == state) for state in OPEN},
+        failed=_by_code(states, "failed"),
+        held=_by_code(states, "held"),
         queues=_with_received(depths(engine), states, now),
         workers=workers(database),
         deliveries=undelivered,
@@ -97,6 +86,14 @@ def look(database: sa.Engine, engine: sa.Engine, root: Path) -> Overview:
         disk_size=disk.total,
         sums=sums,
     )
+
+
+def _by_code(states: Sequence[Any], state: str) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for row in states:
+        if row[0] == state:
+            found[row[2] or "unknown"] = found.get(row[2] or "unknown", 0) + row[3]
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +125,7 @@ def last_failures(database: sa.Engine, limit: int = 200) -> list[Failure]:
 
 def _with_received(queues: Sequence[Depth], states: Sequence[Any], now: float) -> list[Depth]:
     """Count calls that nobody has handed to the engine yet into the queue that they go to."""
-    received = {bool(row[1]): (row[2], now - row[3]) for row in states if row[0] == "received"}
+    received = {bool(row[1]): (row[3], now - row[4]) for row in states if row[0] == "received"}
     found = []
     for depth in queues:
         if depth.queue == CALLS and depth.backfill in received:

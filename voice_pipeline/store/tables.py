@@ -58,7 +58,9 @@ calls = sa.Table(
     sa.Column("review", sa.String(12), nullable=True),  # required approved rejected; NULL: none
     sa.Column("trace", sa.String(55), nullable=True),  # W3C traceparent of its upload
     # of all tenants, for figures: what is open can be counted without what has ended
-    sa.Index("calls_by_state", "status", "backfill", "received_at", **where("plan is not null")),
+    sa.Index(
+        "calls_by_state", "status", "backfill", "code", "received_at", **where("plan is not null")
+    ),
     sa.Index("calls_in_review", "received_at", **where("review = 'required'")),
     sa.Index("calls_by_time", "tenant", "received_at", "call"),
     sa.Index("calls_by_status", "tenant", "status", "received_at"),

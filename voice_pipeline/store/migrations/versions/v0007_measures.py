@@ -9,7 +9,7 @@ revision = "0007"
 down_revision = "0005"
 
 INDEXES = (
-    ("calls_by_state", "calls", ["status", "backfill", "received_at"], "plan is not null"),
+    ("calls_by_state", "calls", ["status", "backfill", "code", "received_at"], "plan is not null"),
     ("calls_in_review", "calls", ["received_at"], "review = 'required'"),
     ("deliveries_open", "deliveries", ["state", "created_at"], "state <> 'delivered'"),
 )
