@@ -1,5 +1,5 @@
-"""Writes docs/reference.md, and the tables of docs/log.md, from the code. A test fails when one is
-stale.
+"""Writes docs/reference.md, and the tables of docs/log.md and docs/security.md, from the code. A
+test fails when one is stale.
 
 python docs/generate.py [--check]
 """
@@ -15,6 +15,7 @@ from typing import Any
 from typer.main import get_command
 
 from redaction.log_events import COMMON, EVENTS, FIELDS, MEANINGS
+from voice_pipeline.access.permissions import PERMISSIONS, ROLES, Role
 from voice_pipeline.adapters import KINDS, names
 from voice_pipeline.cli import app
 from voice_pipeline.config import Settings
@@ -28,13 +29,33 @@ def page() -> str:
     return "\n".join([*_head(), *_commands(), *_settings(), *_adapters(), *_rules()]) + "\n"
 
 
-def log_page() -> str:
-    """docs/log.md with its tables made anew; the prose between them is written by hand."""
-    tables = {"events": _events, "fields": _fields}
+def with_tables(page: str) -> str:
+    """A page with its tables made anew; the prose between them is written by hand."""
+    tables = {
+        "events": _events,
+        "fields": _fields,
+        "roles": _roles,
+        "permissions": _permissions,
+    }
     return GENERATED.sub(
         lambda found: found[1] + "\n".join(tables[found[2]]()) + "\n" + found[3],
-        (DOCS / "log.md").read_text("utf-8"),
+        (DOCS / page).read_text("utf-8"),
     )
+
+
+def _roles() -> Iterator[str]:
+    yield "| role | what it is |\n| --- | --- |"
+    for role, meaning in ROLES.items():
+        yield f"| `{role}` | {meaning} |"
+
+
+def _permissions() -> Iterator[str]:
+    yield f"| permission | what | {' | '.join(Role)} | logged |"
+    yield "| --- | --- |" + " --- |" * (len(Role) + 1)
+    for permission in PERMISSIONS.values():
+        marks = " | ".join("yes" if role in permission.roles else "" for role in Role)
+        logged = "yes" if permission.looks else ""
+        yield f"| `{permission.name}` | {permission.meaning} | {marks} | {logged} |"
 
 
 def _events() -> Iterator[str]:
@@ -111,7 +132,9 @@ def _rules() -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    for path, text in ((DOCS / "reference.md", page()), (DOCS / "log.md", log_page())):
+    pages = [(DOCS / "reference.md", page())]
+    pages += [(DOCS / name, with_tables(name)) for name in ("log.md", "security.md")]
+    for path, text in pages:
         if "--check" not in sys.argv:
             path.write_text(text, "utf-8")
         elif path.read_text("utf-8") != text:

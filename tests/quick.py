@@ -143,13 +143,15 @@ class Running:
 
 
 @contextmanager
-def running(data: Path, **settings: Any) -> Iterator[Running]:
+def running(
+    data: Path, port: int = 0, queues: tuple[str, ...] = QUEUES, **settings: Any
+) -> Iterator[Running]:
     """Run a service over a data folder until the block ends."""
     limits = {"rate": 100_000.0, "burst": 100_000, "failed_logins": 10_000}
     given: Settings = load_settings(None, data=data, **{"limits": limits, **settings})
-    duty = Duty(QUEUES, Limits(calls=given.serve.calls), given.serve.dead_after)
-    with QuickKit(given, duty) as kit, Service(kit, duty) as service, socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
+    duty = Duty(queues, Limits(calls=given.serve.calls), given.serve.dead_after)
+    with QuickKit(given, duty) as kit, Service(kit, duty) as service, _socket() as listening:
+        listening.bind(("127.0.0.1", port))
         app = create_app(service, Guard.of(given, kit.store))
         listener = server(app, "127.0.0.1", 0)
         thread = threading.Thread(target=listener.run, kwargs={"sockets": [listening]}, daemon=True)
@@ -186,3 +188,8 @@ def settled(client: httpx.Client, call: str, seconds: float = 30.0) -> dict[str,
 
 def _form(metadata: dict[str, Any]) -> dict[str, str]:
     return {"metadata": json.dumps(metadata)} if metadata else {}
+
+
+def _socket() -> socket.socket:
+    """Return a socket that asyncio knows for TCP, so that it sends small answers at once."""
+    return socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)

@@ -119,6 +119,29 @@ def test_double_talk_survives_the_gate(level: float) -> None:
         assert (both & ~marked[side]).sum() / both.sum() < 0.05
 
 
+@pytest.mark.parametrize("level", [-30.0, -20.0, -12.0])
+def test_bleed_is_found_where_people_cut_in(level: float) -> None:
+    """Half of the turns begin before the other side is done: bleed is found and left out."""
+    lines, at = [np.zeros(0), np.zeros(0)], 0
+    for number, (agent, customer) in enumerate(zip(AGENT, CUSTOMER, strict=True)):
+        for side, said in ((0, say("rms", agent, RATE)), (1, say("slt", customer, RATE))):
+            line = np.pad(lines[side], (0, max(0, at + len(said) - len(lines[side]))))
+            line[at : at + len(said)] += said
+            lines[side] = line
+            at += len(said) + (-RATE if number % 2 else RATE // 3)
+    end = max(map(len, lines))
+    call = np.stack([np.pad(line, (0, end - len(line))) for line in lines]).astype(np.int16)
+    spoken = speech_frames(call)
+    data = wav(with_bleed(call, level), RATE)
+    found = activity(io.BytesIO(data), recording(data))
+    marked = np.stack([covered(spans, spoken.shape[1]) for spans in found])
+    wrong = sum((marked[k] & spoken[1 - k] & ~spoken[k]).sum() for k in (0, 1))
+    both = spoken[0] & spoken[1]
+    assert wrong / spoken.sum() < 0.03
+    assert both.sum() > 200
+    assert sum((both & ~marked[k]).sum() for k in (0, 1)) / (2 * both.sum()) < 0.1
+
+
 def test_clean_sides_are_separate() -> None:
     """Two sides without bleed are neither gated nor muted for each other."""
     data = wav(with_bleed(conversation(rate=RATE)[0], -200.0), RATE)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from command import run
 from numpy.typing import NDArray
-from recordings import CUSTOMER, conversation, encode, noise, say, wav
+from recordings import AGENT, CUSTOMER, conversation, encode, noise, say, wav
 
 
 def float_wav(samples: NDArray[np.float32], rate: int) -> bytes:
@@ -36,7 +36,12 @@ def strange() -> dict[str, bytes]:
     broken[:, 1000:1100], broken[0, 5000], broken[1, 5001] = np.nan, np.inf, -np.inf
     eight = np.zeros((8, call.shape[1]), np.int16)
     eight[2], eight[5] = call
+    agent = say("rms", AGENT[0])
+    three = np.concatenate([say(voice, CUSTOMER[0]) for voice in ("slt", "awb", "kal16")])
     return {
+        "three-on-one-side.wav": wav(
+            np.stack([np.pad(agent, (0, len(three))), np.pad(three, (len(agent), 0))])
+        ),
         "one-side.wav": wav(np.stack([call[0], np.zeros_like(call[0])])),
         "one-sample.wav": wav(np.array([[5]], np.int16)),
         "zeros.wav": wav(np.zeros((2, 32000), np.int16)),

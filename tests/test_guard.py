@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI, Request, WebSocket
 from fastapi.testclient import TestClient
 from pydantic import BaseModel
 
@@ -16,8 +16,9 @@ from voice_pipeline.access.keys import Keys
 from voice_pipeline.access.limits import Buckets
 from voice_pipeline.access.log import AccessLog
 from voice_pipeline.access.permissions import PERMISSIONS, Role, may
-from voice_pipeline.access.principal import Principal
+from voice_pipeline.access.principal import Principal, Unauthenticated
 from voice_pipeline.api.guard import (
+    PAGES,
     Guard,
     GuardedRoute,
     allowed,
@@ -111,6 +112,21 @@ def test_routes_without_a_permission_are_found(served: Served) -> None:
         allowed("notes.raed")
 
 
+def test_what_is_mounted_is_found(served: Served) -> None:
+    """A mounted app or a socket is guarded by nobody: it fails the walk unless it is named."""
+    served.app.mount("/files", FastAPI())
+    with pytest.raises(LookupError, match="/files"):
+        route_permissions(served.app)
+    assert route_permissions(served.app, [*PAGES, "/files"])
+
+    @served.app.websocket("/socket")
+    async def socket(socket: WebSocket) -> None:
+        await socket.accept()
+
+    with pytest.raises(LookupError, match="/socket"):
+        route_permissions(served.app, [*PAGES, "/files"])
+
+
 @pytest.mark.parametrize(
     "header",
     [None, "", "Bearer", "Bearer ", "Basic dXNlcjpwYXNz", "vp_aaaaaaaa_x"],
@@ -133,11 +149,25 @@ def test_a_wrong_key_is_401_and_is_not_repeated(served: Served) -> None:
     key = served.guard.keys.create(Role.admin)
     wrong = key[:-1] + ("a" if key[-1] != "a" else "b")
     for shown in (wrong, "vp_short", "eyJhbGciOiJub25lIn0.e30.", "ü" * 10):
-        bearer = {"Authorization": f"Bearer {shown}".encode()}
+        bearer = {"Authorization": f"Bearer {shown}".encode("latin-1")}
         answer = served.client.get("/v1/calls.read/c-1", headers=bearer)
         assert answer.status_code == 401
         assert 'error="invalid_token"' in answer.headers["www-authenticate"]
         assert shown not in answer.text
+
+
+@pytest.mark.parametrize("odd", [b"\xa0", b"\x85", b"\t", b"\x0b", b"\xc2\xa0"], ids=repr)
+def test_odd_blanks_are_part_of_a_key(served: Served, odd: bytes) -> None:
+    """Only what HTTP calls a blank is taken off: every key has one spelling."""
+    key = served.guard.keys.create(Role.admin).encode()
+    for shown, right in ((key, True), (key + odd, False), (odd + key, False)):
+        headers = [(b"authorization", b"Bearer " + shown)]
+        request = Request({"type": "http", "headers": headers, "client": ("192.0.2.7", 1)})
+        if right:
+            assert served.guard.principal(request).role is Role.admin
+        else:
+            with pytest.raises(Unauthenticated):
+                served.guard.principal(request)
 
 
 def test_two_credentials_are_none(served: Served) -> None:

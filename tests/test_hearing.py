@@ -7,10 +7,9 @@ of memory, or sampling would cure a loop, a thin layer over the real model plays
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,83 +19,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from recordings import say
 from tone_whisper import TONES, language_of, said_by, tone
+from watched_whisper import adapter, hear, noise, texts, watch
 
 from voice_pipeline.domain import Samples, Segment, SegmentSpeech
 from voice_pipeline.errors import Misconfigured, Retryable
-from voice_pipeline.transcribers import faster_whisper
 from voice_pipeline.transcribers._decoding import Decoder
 from voice_pipeline.transcribers._listening import TEMPERATURES
 from voice_pipeline.transcribers._windows import (
     WINDOW,
 )
-from voice_pipeline.transcribers.faster_whisper import FasterWhisper, Options
 
 RATE = 16000
 PLACES = count()
-
-
-class Watched:
-    """The loaded CTranslate2 model, with what it was asked noted, and room for so many windows."""
-
-    def __init__(self, real: Any, fits: int = 1000) -> None:
-        self._real, self.fits = real, fits
-        self.encoded: list[int] = []  # windows a pass
-        self.settings: list[dict[str, Any]] = []  # of each generate
-        self.greedy_says: list[int] | None = None  # tokens instead of what it says unsampled
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._real, name)
-
-    def encode(self, features: Any, **settings: Any) -> Any:
-        self._room(features)
-        self.encoded.append(features.shape[0])
-        return self._real.encode(features, **settings)
-
-    def generate(self, encoded: Any, prompts: Any, **settings: Any) -> Any:
-        self._room(encoded)
-        self.settings.append(settings)
-        results = self._real.generate(encoded, prompts, **settings)
-        if self.greedy_says is None or "sampling_temperature" in settings:
-            return results
-        return [Replaced(result, self.greedy_says) for result in results]
-
-    def _room(self, features: Any) -> None:
-        if features.shape[0] > self.fits:
-            raise RuntimeError("CUDA failed with error out of memory")
-
-
-class Replaced:
-    """A result with other tokens."""
-
-    def __init__(self, result: Any, tokens: list[int]) -> None:
-        self.sequences_ids = [tokens]
-        self.scores, self.no_speech_prob = result.scores, result.no_speech_prob
-
-
-def ignore(share: float) -> None:
-    """Take progress and do nothing."""
-
-
-def adapter(folder: Path, **options: Any) -> FasterWhisper:
-    chosen = {"device": "cpu", "compute_type": "float32", "vad": False, **options}
-    return faster_whisper.create(Options(model=str(folder), **chosen))
-
-
-def hear(
-    whisper: FasterWhisper, segments: Sequence[Segment], language: str | None = "en"
-) -> list[SegmentSpeech]:
-    return whisper.transcribe(segments, language=language, progress=ignore)
-
-
-def texts(speech: SegmentSpeech) -> list[str]:
-    return [word.text for word in speech.words]
-
-
-def watch(whisper: FasterWhisper, fits: int = 1000) -> Watched:
-    model = whisper._engine.decoder._model
-    model.model = Watched(model.model, fits)
-    watched: Watched = model.model
-    return watched
 
 
 @pytest.fixture(scope="module")
@@ -109,11 +43,6 @@ def tones(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fresh(tmp_path: Path) -> Callable[..., Path]:
     """Build a model of its own, so that watching it disturbs nobody."""
     return lambda *says, **model: tiny_whisper.build(tmp_path / f"m{next(PLACES)}", *says, **model)
-
-
-def noise(seconds: float, seed: int = 0) -> Samples:
-    quiet = np.random.default_rng(seed).normal(0, 0.05, round(seconds * RATE))
-    return quiet.astype(np.float32)
 
 
 # ---------------------------------------------------------------- nobody's words elsewhere

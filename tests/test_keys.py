@@ -1,297 +1,397 @@
-"""Master keys: in the folder or by reference, changed without touching a blob, killed or not."""
+"""API keys: known again, never kept; nobody reaches beyond their own."""
 
 from __future__ import annotations
 
-import base64
-import contextlib
-import os
+import json
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
-from voice_pipeline.config import load_settings
-from voice_pipeline.errors import Misconfigured, Permanent
-from voice_pipeline.opening import open_store
+from voice_pipeline.access.keys import COST, KEY, Keys
+from voice_pipeline.access.limits import Buckets, network
+from voice_pipeline.access.log import AccessLog
+from voice_pipeline.access.permissions import PERMISSIONS, ROLES, Role, may
+from voice_pipeline.access.principal import (
+    Forbidden,
+    Principal,
+    TooMany,
+    Unauthenticated,
+    check_grant,
+    scope,
+)
+from voice_pipeline.cli import app
+from voice_pipeline.errors import BadInput
 from voice_pipeline.store import Store
-from voice_pipeline.store.keys import GivenKeys, HeldKey, KeyRing, new_key, parse_key
-from voice_pipeline.store.rotation import KeyUse, key_status, retire, rotate
-from voice_pipeline.store.tables import calls
+from voice_pipeline.store.database import sqlite_engine
+from voice_pipeline.store.register import Register
+from voice_pipeline.store.tables import access_keys, calls, metadata
 
-KEYS = st.binary(min_size=32, max_size=32)
-
-
-def states(store: Store) -> list[tuple[str, int]]:
-    return [(use.state, use.calls) for use in key_status(store)]
+DAY = 86400.0
 
 
-def seal_as_before_ids(store: Store, call: str) -> None:
-    """Wrap a call's key in the form that released data folders have."""
-    key, nonce = store._key_of(call), os.urandom(12)
-    master = AESGCM((store.root / "master.key").read_bytes())
-    old = nonce + master.encrypt(nonce, key, call.encode())
-    with store.database.begin() as db:
-        db.execute(calls.update().where(calls.c.call == call).values(wrapped_key=old))
+class Clock:
+    """The time of day, moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
-@given(KEYS, KEYS, st.text(min_size=1, max_size=20), st.integers(0, 71))
-def test_a_wrapped_key_opens_for_its_call_and_master_key_alone(
-    master: bytes, other: bytes, call: str, at: int
-) -> None:
-    """One bit changed, another call or another key: refused, never another key."""
-    key = new_key()
-    ring = KeyRing(GivenKeys([master]))
-    wrapped = ring.wrap(call, key)
-    assert ring.unwrap(call, wrapped) == key
-    harmed = bytearray(wrapped)
-    harmed[at] ^= 1
-    for keys, name, sealed in (
-        (ring, call, bytes(harmed)),
-        (ring, call + "x", wrapped),
-        (KeyRing(GivenKeys([other])), call, wrapped),
-    ):
-        if keys is not ring and other == master:
-            continue
-        with pytest.raises(Permanent) as refused:
-            keys.unwrap(name, sealed)
-        assert refused.value.code == "wrong_master_key"
+@pytest.fixture
+def store(tmp_path: Path, database: str | None) -> Iterator[Store]:
+    made = Store(tmp_path, database=database)
+    yield made
+    made.close()
 
 
-@given(KEYS)
-def test_a_key_is_read_in_hex_and_base64(key: bytes) -> None:
-    """As `openssl rand -hex 32` and `-base64 32` print it."""
-    assert parse_key(key.hex(), "k") == parse_key(base64.b64encode(key).decode(), "k") == key
-
-
-@pytest.mark.parametrize("text", ["", "short", "0" * 63, "g" * 64, base64.b64encode(b"x").decode()])
-def test_what_is_no_key_is_refused_and_not_repeated(text: str) -> None:
-    """A cut or mistyped key stops the start; the message does not show it."""
-    with pytest.raises(Misconfigured) as refused:
-        parse_key(text, "master_key")
-    assert refused.value.code == "key_form"
-    assert not text or text not in str(refused.value)
-
-
-def test_rotation_leaves_every_call_readable(tmp_path: Path, database: str | None) -> None:
-    """A new master key, all calls wrapped anew, blobs untouched, erased calls still erased."""
-    store = Store(tmp_path, database=database)
-    refs = []
-    for number in range(23):
-        store.open_call(f"c{number}")
-        refs.append(store.shelf.put(f"c{number}", "CaseNote", b"note %d" % number))
-    for number in (3, 4):
-        seal_as_before_ids(store, f"c{number}")
-    store.open_call("erased")
-    with store.database.begin() as db:
-        db.execute(calls.update().where(calls.c.call == "erased").values(wrapped_key=None))
-    blobs = {p: p.read_bytes() for p in (tmp_path / "blobs").rglob("*") if p.is_file()}
-    before = (tmp_path / "master.key").read_bytes()
-    assert states(store) == [("current", 21), ("unnamed", 2)]
-
-    done = rotate(store, batch=5)
-    assert (done.renewed, done.wrapped, done.closed) == (True, 23, 0)
-    assert states(store) == [("current", 23), ("former", 0)]
-    assert (tmp_path / "master.key").read_bytes() != before
-    assert {p: p.read_bytes() for p in blobs} == blobs
-    fresh = Store(tmp_path, database=database)
-    for opened in (store, fresh):
-        assert [opened.shelf.get(ref) for ref in refs] == [b"note %d" % n for n in range(23)]
-    with pytest.raises(Permanent, match="erased"):
-        fresh.hash_key("erased")
-
-    assert retire(fresh) == [HeldKey(before).id.hex()]
-    assert states(fresh) == [("current", 23)]
-    assert before not in {path.read_bytes() for path in tmp_path.glob("*.key")}
-    fresh.close()
-    store.close()
-
-
-def test_a_server_that_runs_meanwhile_uses_the_new_key(tmp_path: Path) -> None:
-    """Who had the folder open before a rotation opens what others sealed, and seals as they do."""
-    server = Store(tmp_path)
-    server.open_call("before")
-    other = Store(tmp_path)
-    rotate(other)
-    other.open_call("after")
-    server.open_call("mine")
-    ref = server.shelf.put("after", "CaseNote", b"x")
-    assert other.shelf.get(ref) == b"x"
-    assert states(other) == [("current", 3), ("former", 0)]
-    server.close()
-    other.close()
-
-
-def test_calls_that_come_in_during_rotations_are_never_lost(tmp_path: Path) -> None:
-    """Rotate and retire again and again while another process's calls arrive: all open."""
-    writer, keeper = Store(tmp_path), Store(tmp_path)
-    ended = threading.Event()
-
-    def receive() -> None:
-        for number in range(150):
-            writer.open_call(f"c{number}")
-        ended.set()
-
-    thread = threading.Thread(target=receive)
-    thread.start()
-    while not ended.is_set():
-        rotate(keeper, batch=7)
-        retire(keeper)
-    thread.join()
-    fresh = Store(tmp_path)
-    assert len([fresh.hash_key(call) for call in fresh.list_calls()]) == 150
-    for store in (writer, keeper, fresh):
-        store.close()
-
-
-def test_a_key_that_calls_need_is_not_retired(tmp_path: Path) -> None:
-    """Also not when the rotation that would free it was cut off."""
-    store = Store(tmp_path)
-    store.open_call("c")
-    store.keys.source.renew()  # type: ignore[attr-defined]
-    assert states(store) == [("current", 0), ("former", 1)]
-    assert retire(store) == []
-    assert rotate(store).renewed is False
-    assert len(retire(store)) == 1
-    store.close()
-
-
-def test_an_erasure_during_a_rotation_stays(tmp_path: Path) -> None:
-    """A call whose key was destroyed between reading and writing it does not get it back."""
-    store = Store(tmp_path)
-    for call in ("a", "b", "c"):
-        store.open_call(call)
-
-    def erase_next(wrapped: int) -> None:
-        if wrapped == 1:
-            with store.database.begin() as db:
-                db.execute(calls.update().where(calls.c.call == "b").values(wrapped_key=None))
-
-    rotate(store, batch=1, progress=erase_next)
-    with store.database.connect() as db:
-        key = db.scalar(sa.select(calls.c.wrapped_key).where(calls.c.call == "b"))
-    assert key is None
-    store.close()
-
-
-def test_a_call_that_no_key_opens_is_left_and_told(tmp_path: Path) -> None:
-    """Rotation neither stops at it nor touches it: the right key may still be found."""
-    store = Store(tmp_path)
-    store.open_call("ours")
-    store.open_call("theirs")
-    lost = HeldKey(new_key())
-    with store.database.begin() as db:
-        db.execute(
-            calls.update()
-            .where(calls.c.call == "theirs")
-            .values(wrapped_key=lost.wrap("theirs", new_key()))
-        )
-    done = rotate(store)
-    assert (done.wrapped, done.closed) == (1, 1)
-    assert KeyUse(lost.id.hex(), "missing", 1) in key_status(store)
-    store.close()
-
-
-def command(folder: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "voice_pipeline", "--data", str(folder), *words],
-        capture_output=True, text=True, timeout=120, check=False, env={**os.environ, **env},
-    )  # fmt: skip
-
-
-@pytest.mark.slow
-def test_a_rotation_that_is_killed_is_finished_by_the_next(
-    tmp_path: Path, database: str | None
-) -> None:
-    """SIGKILL in the middle, three times: every call opens all the time; one new key, not four."""
-    store = Store(tmp_path, database=database)
-    names = [f"c{number:04}" for number in range(800)]
-    for name in names:
-        store.open_call(name)
-    keys = {name: store._key_of(name) for name in names}
-    env = {"VOICE_PIPELINE_DATABASE": database} if database else {}
-    rotating = [sys.executable, "-m", "voice_pipeline", "--data", str(tmp_path),
-                "master-key", "rotate", "--batch", "3"]  # fmt: skip
-    reached = 0
-    for _ in range(3):
-        process = subprocess.Popen(rotating, env={**os.environ, **env}, stderr=subprocess.DEVNULL)
-        while process.poll() is None:
-            now = dict(states(store))
-            if "former" in now and now["current"] > reached + 30:
-                break
-            time.sleep(0.02)
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        process.wait()
-        now = dict(states(store))
-        assert 0 < now["former"] < 800, "the kill must come in the middle"
-        assert now["current"] > reached
-        reached = now["current"]
-        half = Store(tmp_path, database=database)
-        assert all(half._key_of(name) == keys[name] for name in names)
-        half.close()
-    done = command(tmp_path, "master-key", "rotate", **env)
-    assert done.returncode == 0, done.stderr
-    assert states(store) == [("current", 800), ("former", 0)]
-    store.close()
-
-
-def test_keys_by_reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From the environment or a file; rotation is the new one first, the old one beside it."""
-    old, new = new_key(), new_key()
-    monkeypatch.setenv("OLD_KEY", old.hex())
-    (tmp_path / "new").write_text(base64.b64encode(new).decode() + "\n")
-    data, new_ref = tmp_path / "data", f"file:{tmp_path / 'new'}"
-    store = open_store(load_settings(data=data, master_key="env:OLD_KEY"))
-    store.open_call("c")
-    ref = store.shelf.put("c", "CaseNote", b"x")
-    with pytest.raises(Misconfigured) as nothing:
-        rotate(store)
-    assert nothing.value.code == "no_new_key"
-    store.close()
-    assert not (data / "master.key").exists()
-
-    both = open_store(
-        load_settings(data=data, master_key=new_ref, other_master_keys=["env:OLD_KEY"])
+def test_a_key_says_who_asks(store: Store) -> None:
+    """A key made once is known in every process, with its role, tenant and queues."""
+    key = Keys(store.database).create(
+        Role.agent, tenant="acme", queues=frozenset({"billing", "claims"})
     )
-    done = rotate(both)
-    assert (done.wrapped, done.renewed) == (1, False)
-    both.close()
-    alone = open_store(load_settings(data=data, master_key=new_ref))
-    assert alone.shelf.get(ref) == b"x"
-    alone.close()
+    assert KEY.fullmatch(key)
+    found = Keys(store.database).verify(key)
+    assert found == Principal(
+        "key", key[3:11], Role.agent, "acme", frozenset({"billing", "claims"})
+    )
 
 
-def test_a_missing_master_key_is_not_made_anew(tmp_path: Path) -> None:
-    """A restore that forgot the key says so, instead of sealing new calls under another one."""
-    store = Store(tmp_path)
-    store.open_call("c")
+def test_keys_are_kept_as_slow_hashes(store: Store) -> None:
+    """Who steals the table has no key: salts differ, the cost stands beside each hash."""
+    keys = Keys(store.database)
+    made = [keys.create(Role.agent) for _ in range(2)]
+    with store.database.connect() as db:
+        rows = db.execute(sa.select(access_keys)).all()
+    hashes = [row.hash for row in rows]
+    assert all(value.startswith(f"scrypt${COST}$") for value in hashes)
+    assert len({value.split("$")[2] for value in hashes}) == 2
+    assert not any(key.split("_")[2] in repr(rows) for key in made)
+    before = time.process_time()
+    Keys(store.database).verify(made[0])
+    assert time.process_time() - before > 0.01
+
+
+def test_a_verified_key_costs_no_second_hash(store: Store) -> None:
+    """A request after the first pays for one row, not for a slow hash."""
+    keys = Keys(store.database)
+    key = keys.create(Role.agent)
+    assert keys.known(key) is None
+    keys.verify(key)
+    before = time.process_time()
+    for _ in range(20):
+        assert keys.verify(key).role is Role.agent
+    assert time.process_time() - before < 20 * 0.02
+
+
+def test_revoked_is_refused_at_once(store: Store) -> None:
+    """A key revoked by one process is refused by another that knew it a moment ago."""
+    here, there = Keys(store.database), Keys(store.database)
+    key = here.create(Role.agent)
+    there.verify(key)
+    here.revoke(key[:11])
+    for keys in (here, there):
+        with pytest.raises(Unauthenticated) as error:
+            keys.verify(key)
+        assert error.value.code == "key_revoked"
+    here.revoke(key[:11])
+    assert here.list()[0].state(time.time()) == "revoked"
+
+
+def test_expired_is_refused_to_the_second(store: Store) -> None:
+    """A key ends when it was to end, also for a process that remembers it."""
+    clock = Clock()
+    keys = Keys(store.database, clock)
+    key = keys.create(Role.agent, expires_at=clock.now + DAY)
+    clock.now += DAY - 1
+    keys.verify(key)
+    clock.now += 1
+    with pytest.raises(Unauthenticated) as error:
+        keys.verify(key)
+    assert error.value.code == "key_expired"
+    with pytest.raises(BadInput):
+        keys.create(Role.agent, expires_at=clock.now)
+    with pytest.raises(BadInput):
+        keys.rotate(key[:11], grace=0)
+
+
+def test_rotation_leaves_time_to_change_over(store: Store) -> None:
+    """Both keys work during the grace, then the new one alone; a second rotation ends the grace."""
+    clock = Clock()
+    keys = Keys(store.database, clock)
+    first = keys.create(Role.uploader, tenant="acme")
+    second = keys.rotate(first[:11], grace=DAY)
+    assert second[:11] == first[:11] and second != first
+    assert keys.verify(first) == keys.verify(second)
+    third = keys.rotate(first[:11], grace=DAY)
+    with pytest.raises(Unauthenticated):
+        keys.verify(first)
+    assert keys.verify(second) == keys.verify(third)
+    clock.now += DAY
+    with pytest.raises(Unauthenticated):
+        keys.verify(second)
+    assert keys.verify(third).tenant == "acme"
+    at_once = keys.rotate(first[:11], grace=0)
+    with pytest.raises(Unauthenticated):
+        keys.verify(third)
+    keys.revoke(first[:11])
+    with pytest.raises(Unauthenticated):
+        keys.verify(at_once)
+
+
+def test_last_use_is_noted_once_a_minute(store: Store) -> None:
+    """One sees which keys are in use; a busy key does not write at each request."""
+    clock = Clock()
+    keys = Keys(store.database, clock)
+    key = keys.create(Role.agent)
+    assert keys.list()[0].last_used_at is None
+    used = []
+    for _ in range(3):
+        keys.verify(key)
+        used.append(keys.list()[0].last_used_at)
+        clock.now += 30
+    assert used == [clock.now - 90, clock.now - 90, clock.now - 30]
+
+
+def test_one_tenant_does_not_manage_anothers_keys(store: Store) -> None:
+    """Another tenant's key is as unknown as none: same error, nothing changed."""
+    keys = Keys(store.database)
+    key = keys.create(Role.agent, tenant="acme")
+    assert keys.list("other") == []
+    for change in (
+        lambda: keys.revoke(key[:11], "other"),
+        lambda: keys.rotate(key[:11], grace=0, tenant="other"),
+        lambda: keys.revoke("zzzzzzzz"),
+    ):
+        with pytest.raises(BadInput) as error:
+            change()
+        assert error.value.code == "unknown_key"
+    assert keys.verify(key).tenant == "acme"
+
+
+def test_many_threads_know_one_key(store: Store) -> None:
+    """Requests that come together are all answered, the first ones too."""
+    keys = Keys(store.database)
+    key = keys.create(Role.agent)
+    found: list[Principal] = []
+    threads = [threading.Thread(target=lambda: found.append(keys.verify(key))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 8
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Keys, list[str]]]:
+    engine = sqlite_engine(tmp_path_factory.mktemp("keys") / "calls.db")
+    metadata.create_all(engine)
+    keys = Keys(engine)
+    yield keys, [keys.create(role, tenant=f"t{n}") for n, role in enumerate(Role)]
+    engine.dispose()
+
+
+@settings(max_examples=50)  # a slow hash each
+@given(data=st.data())
+def test_no_mutated_key_is_taken(kept: tuple[Keys, list[str]], data: st.DataObject) -> None:
+    """A key with a character changed, added, taken, moved, or half another's opens nothing."""
+    keys, made = kept
+    key, other = data.draw(st.permutations(made))[:2]
+    at = data.draw(st.integers(0, len(key) - 1))
+    letter = data.draw(st.characters() | st.sampled_from("abcXYZ019_-. \n\x00"))
+    mutated = data.draw(
+        st.sampled_from(
+            [
+                key[:at] + letter + key[at + 1 :],
+                key[:at] + letter + key[at:],
+                key[:at] + key[at + 1 :],
+                key[at:] + key[:at],
+                key[:at] + other[at:],
+                key.swapcase(),
+                key + letter,
+                letter + key,
+                "".join(data.draw(st.permutations(key))),
+            ]
+        )
+    )
+    if mutated in made:
+        assert keys.verify(mutated).id == mutated[3:11]
+    else:
+        with pytest.raises(Unauthenticated):
+            keys.verify(mutated)
+
+
+NAMES = ["acme", "Acme", "acm", "acme2", "default", "other"]
+QUEUES = ["billing", "Billing", "bill", "claims"]
+
+
+@pytest.fixture(scope="module")
+def register(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[sa.Engine, Register]]:
+    engine = sqlite_engine(tmp_path_factory.mktemp("register") / "calls.db")
+    metadata.create_all(engine)
+    yield engine, Register(engine)
+    engine.dispose()
+
+
+@given(
+    rows=st.lists(
+        st.tuples(st.sampled_from(NAMES), st.none() | st.sampled_from(QUEUES)), max_size=12
+    ),
+    tenant=st.sampled_from(NAMES),
+    queues=st.none() | st.frozensets(st.sampled_from(QUEUES)),
+    role=st.sampled_from(Role),
+)
+def test_nobody_sees_a_row_of_another_tenant_or_queue(
+    register: tuple[sa.Engine, Register],
+    rows: list[tuple[str, str | None]],
+    tenant: str,
+    queues: frozenset[str] | None,
+    role: Role,
+) -> None:
+    """Whatever tenants and queues there are: through a scope one sees exactly one's own calls."""
+    engine, calls_of = register
+    with engine.begin() as db:
+        db.execute(calls.delete())
+        for number, (owner, queue) in enumerate(rows):
+            db.execute(
+                calls.insert().values(
+                    call=f"c{number}", tenant=owner, queue=queue, received_at=float(number),
+                    status="done",
+                )
+            )  # fmt: skip
+    mine = scope(Principal("key", "aaaaaaaa", role, tenant, queues))
+    own = {
+        f"c{number}"
+        for number, (owner, queue) in enumerate(rows)
+        if owner == tenant and (queues is None or queue in queues)
+    }
+    assert {row.call for row in calls_of.find(mine, limit=100)} == own
+    for number in range(len(rows)):
+        assert (calls_of.get(f"c{number}", mine) is not None) == (f"c{number}" in own)
+
+
+@given(
+    mine=st.none() | st.frozensets(st.sampled_from(QUEUES)),
+    given_away=st.none() | st.frozensets(st.sampled_from(QUEUES)),
+    tenant=st.sampled_from(NAMES),
+)
+def test_nobody_gives_away_more_than_they_have(
+    mine: frozenset[str] | None, given_away: frozenset[str] | None, tenant: str
+) -> None:
+    """A key made by somebody reaches no call that its maker does not reach."""
+    maker = Principal("key", "aaaaaaaa", Role.admin, "acme", mine)
+    inside = tenant == "acme" and (mine is None or (given_away is not None and given_away <= mine))
+    if inside:
+        check_grant(maker, tenant, given_away)
+    else:
+        with pytest.raises(Forbidden):
+            check_grant(maker, tenant, given_away)
+
+
+def test_the_table_gives_least() -> None:
+    """An uploader sees no content, and only compliance opens the vault."""
+    uploader = {name for name in PERMISSIONS if may(Role.uploader, name)}
+    assert uploader == {"calls.upload", "calls.read"}
+    assert PERMISSIONS["vault.open"].roles == {Role.compliance}
+    assert PERMISSIONS["keys.manage"].roles == {Role.admin}
+    assert {name for name in PERMISSIONS if may(Role.agent, name)}.isdisjoint(
+        {"logs.read", "held.decide", "reviews.decide", "access_log.read", "metrics.read"}
+    )
+    assert all(permission.roles for permission in PERMISSIONS.values())
+    assert set(ROLES) == set(Role)
+
+
+def test_buckets_fill_again() -> None:
+    """A burst is taken at once, then the rate holds; names do not share; memory is bounded."""
+    clock = Clock()
+    buckets = Buckets(2.0, 3, clock)
+    for _ in range(3):
+        buckets.take("a")
+    with pytest.raises(TooMany) as error:
+        buckets.take("a")
+    assert error.value.wait == pytest.approx(0.5)
+    buckets.take("b")
+    clock.now += 0.5
+    buckets.check("a")
+    buckets.take("a")
+    for number in range(20_000):
+        buckets.take(str(number))
+    assert len(buckets._buckets) <= 10_000
+
+
+@pytest.mark.parametrize(
+    ("address", "counted"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("testclient", "testclient"),
+    ],
+)
+def test_an_address_counts_once(address: str, counted: str) -> None:
+    """One IPv6 host has a whole /64: it does not get a fresh bucket for each of them."""
+    assert network(address) == counted
+
+
+def test_the_command_prints_only_the_key(tmp_path: Path) -> None:
+    """`KEY=$(voice-pipeline keys create ...)` works before anything was served, and beside it."""
+    folder = tmp_path / "data"
+    made = subprocess.run(
+        [sys.executable, "-m", "voice_pipeline", "--data", folder, "keys", "create",
+         "--role", "agent", "--queue", "billing", "--expires", "90d"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    key = made.stdout.removesuffix("\n")
+    assert KEY.fullmatch(key)
+    assert key not in made.stderr
+    store = Store(folder)  # a service that runs
+    keys = Keys(store.database)
+    assert keys.verify(key).queues == {"billing"}
+
+    def run(*words: str) -> str:
+        done = CliRunner().invoke(app, ["--data", str(folder), "keys", *words])
+        assert done.exit_code == 0
+        return done.stdout.strip()
+
+    listed = run("list", "--json")
+    assert [row["state"] for row in json.loads(listed)] == ["active"]
+    assert key.split("_")[2] not in listed + run("list")
+    rotated = run("rotate", key[:11], "--grace", "0")
+    assert keys.verify(rotated).role is Role.agent
+    with pytest.raises(Unauthenticated):
+        keys.verify(key)
+    run("revoke", key[3:11])
+    with pytest.raises(Unauthenticated):
+        keys.verify(rotated)
+    looks = [look.what for look, _ in AccessLog(store.database, store.signing_seed()).rows()]
+    assert looks == [f"key {key[:11]} {what}" for what in ("created", "rotated", "revoked")]
     store.close()
-    (tmp_path / "master.key").rename(tmp_path / "away")
-    with pytest.raises(Misconfigured) as refused:
-        Store(tmp_path)
-    assert refused.value.code == "key_missing"
-    assert not (tmp_path / "master.key").exists()
 
 
-def test_a_key_itself_is_no_setting(tmp_path: Path) -> None:
-    """Settings say where a key stands; one that is written into them is refused, not repeated."""
-    with pytest.raises(Misconfigured) as refused:
-        load_settings(data=tmp_path, master_key="ab" * 32)
-    assert "abab" not in str(refused.value)
-
-
-def test_the_commands(tmp_path: Path) -> None:
-    """Status, rotate, retire, as an operator types them."""
-    store = Store(tmp_path)
-    store.open_call("c")
-    store.close()
-    assert "current   1 calls" in command(tmp_path, "master-key", "status").stdout
-    assert "1 calls wrapped anew" in command(tmp_path, "master-key", "rotate").stdout
-    assert "destroyed" in command(tmp_path, "master-key", "retire").stdout
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("keys", "create", "--role", "agent", "--expires", "soon"),
+        ("keys", "create", "--role", "agent", "--expires", "2020-01-01"),
+        ("keys", "create", "--role", "agent", "--expires", "999999w"),
+        ("keys", "create", "--role", "agent", "--tenant", "a b"),
+        ("keys", "revoke", "nokey"),
+    ],
+    ids=["no time", "past", "for ever", "tenant", "unknown"],
+)
+def test_wrong_words_make_no_key(tmp_path: Path, words: tuple[str, ...]) -> None:
+    """What does not fit is bad input, and nothing that looks like a key is printed."""
+    done = CliRunner().invoke(app, ["--data", str(tmp_path), *words])
+    assert isinstance(done.exception, BadInput)
+    assert done.output == ""
+    assert words[1] == "create" or not list(tmp_path.iterdir())  # a question makes no folder

@@ -80,6 +80,18 @@ def test_everyday_words_that_were_heard_well_stay() -> None:
     assert respell(sure, wanted).turns == sure.turns
 
 
+def test_one_doubtful_word_does_not_give_its_neighbours_away() -> None:
+    """A stretch of everyday words is a name only where each of them was hardly heard."""
+    wanted = Words(hotwords=("Thaddeus",))
+    for doubts, text in (((0.9, 0.3), "that is"), ((0.3, 0.3), "Thaddeus")):
+        words = tuple(
+            Word(word, at, at + 0.9, doubt)
+            for at, (word, doubt) in enumerate(zip(("that", "is"), doubts, strict=True))
+        )
+        before = Transcript("c", "en", (Turn("agent", words),), "", "", (1.0,), (1.0,), ((),))
+        assert written(respell(before, wanted)) == text
+
+
 @pytest.mark.parametrize(
     "heard", ["four two seven nine", "s o l a r a", "forty two pounds", "b 4 x"]
 )

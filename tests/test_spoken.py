@@ -24,6 +24,7 @@ TUESDAY = date(2026, 11, 24)
         ("three hundred and twenty dollars", 320),
         ("$1,320.50", 1320.5),
         ("a hundred and five pounds and fifty pence", 105.5),
+        ("one hundred and five pounds fifty", 105.5),
         ("twelve hundred bucks", 1200),
         ("forty nine ninety nine", 49.99),
         ("two fifty", 250),

@@ -95,7 +95,11 @@ def tokenizer_of(spoken: Sequence[str], multilingual: bool) -> Any:
         "<|notimestamps|>",
     ]  # fmt: skip
     tokenizer = Tokenizer(
-        models.BPE(vocab={token: index for index, token in enumerate(tokens)}, merges=[])
+        models.BPE(
+            vocab={token: index for index, token in enumerate(tokens)},
+            merges=[],
+            ignore_merges=True,  # a word that is in the vocabulary is one token
+        )
     )
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()

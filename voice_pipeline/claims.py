@@ -29,6 +29,7 @@ from voice_pipeline.domain import (
 from voice_pipeline.spoken.dates import MONTHS, WEEKDAYS, ordinals
 from voice_pipeline.spoken.numbers import UNITS, numbers
 from voice_pipeline.spoken.support import NEGATIONS, asks, promises
+from voice_pipeline.spoken.taken_back import taken_back
 from voice_pipeline.spoken.words import Token, comparable, tokens, vocabulary
 
 _SENTENCE_END = re.compile(r"(?<=[.?!])\s+")
@@ -115,6 +116,9 @@ def fault(
         return "speaker"
     if isinstance(claim, Commitment) and (found := _promise_fault(claim)):
         return found
+    bound = isinstance(claim, Commitment) or all(_side(turn) == "agent" for turn in cited)
+    if bound and any(taken_back(evidence, [*turns.values()]) for evidence in claim.evidence):
+        return "taken_back"
     stated = claim.text
     if isinstance(claim, Commitment):
         stated = f"{claim.text} . {claim.what} . {claim.due_text}"

@@ -395,7 +395,11 @@ class Kit:
         return self._scrubber(text, identifiers)
 
     def purge(self) -> int:
-        """Destroy raw audio older than the policy allows; return how many recordings."""
+        """Destroy raw audio older than the policy allows; return how many recordings.
+
+        What killed processes left half-written goes with it.
+        """
+        self.store.sweep()
         days = load_pack(self.settings.policy).retention.raw_audio_days
         return self.store.purge_raw_audio(time.time() - days * DAY)
 

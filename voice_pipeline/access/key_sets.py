@@ -24,7 +24,7 @@ FRESH = 3600.0  # seconds
 STALE = 24 * 3600.0  # seconds that known keys are still used while the server does not answer
 PAUSE = 60.0  # seconds between two readings for unknown key ids or after a failure
 LARGEST = 1 << 20  # bytes
-TIMEOUT = 5.0  # seconds
+TIMEOUT = 5.0  # seconds for each answer of the server, and for the whole of it
 # algorithm -> key type, and curve where there is one
 FAMILIES: dict[str, tuple[str, str | None]] = {
     "RS256": ("RSA", None),
@@ -97,7 +97,7 @@ class KeySet:
             return file.read(LARGEST + 1)
 
     def _fetch(self) -> bytes:
-        body = b""
+        body, last = b"", time.monotonic() + TIMEOUT
         with (
             httpx2.Client(timeout=TIMEOUT, follow_redirects=False, trust_env=False) as client,
             client.stream("GET", self._place) as answer,
@@ -106,8 +106,8 @@ class KeySet:
                 raise ValueError("no key set")
             for piece in answer.iter_bytes():
                 body += piece
-                if len(body) > LARGEST:
-                    break
+                if len(body) > LARGEST or time.monotonic() > last:
+                    raise ValueError("too large, or too slow")
         return body
 
 

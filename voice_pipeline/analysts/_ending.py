@@ -13,6 +13,7 @@ from voice_pipeline.analysts._reading import Reader
 from voice_pipeline.domain import CallOutcome, Claim, Evidence
 from voice_pipeline.spoken.conversation import Conversation, Side
 from voice_pipeline.spoken.phrases import Match, parse
+from voice_pipeline.spoken.taken_back import taken_back
 
 
 def outcome(
@@ -32,10 +33,16 @@ def outcome(
         for match in _said(call, cues().pending, "agent", hostile)
         if not call.sentence(match.first, match.last)[0].quote.endswith("?")
     ]
-    settled = _said(call, cues().settled, "agent", hostile)
+    settled = [
+        match
+        for match in _said(call, cues().settled, "agent", hostile)
+        if not taken_back(call.sentence(match.first, match.last)[0], call.turns)
+    ]
     thanked = good or _said(call, cues().thanked, "customer", hostile)
     if bad and not _last_word(call, good, bad):
         return CallOutcome("unresolved", _quotes(call, bad[-2:]))
+    if cannot and good and not settled and _last_word(call, cannot, good):
+        return CallOutcome("unresolved", _quotes(call, cannot[-1:]))
     if pending and not (settled and good):
         return CallOutcome("partial", _quotes(call, pending[-1:]))
     if cannot and not settled and not good:
@@ -73,7 +80,7 @@ def _unsolved(call: Conversation, hostile: frozenset[int]) -> list[Match]:
 
 
 def _last_word(call: Conversation, good: Sequence[Match], bad: Sequence[Match]) -> bool:
-    """Tell whether the customer was content after having been discontent."""
+    """Tell whether the good was said in a turn after the bad: the last word counts."""
     if not good:
         return False
     return call.place[good[-1].last.turn] > call.place[bad[-1].last.turn]

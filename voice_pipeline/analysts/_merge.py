@@ -29,7 +29,7 @@ from voice_pipeline.domain import (
 )
 from voice_pipeline.spoken.conversation import Conversation
 from voice_pipeline.spoken.dates import dues
-from voice_pipeline.spoken.support import asks, denies, modes, unsaid
+from voice_pipeline.spoken.support import asks, denies, modes, reports, unsaid
 from voice_pipeline.spoken.words import Token, comparable, tokens
 
 QUESTIONS, CONCERNS = 4, 6  # at most
@@ -214,6 +214,7 @@ class Merger:
             or unsaid(text, quotes)
             or modes(text) != modes(said)
             or denies(text) != denies(said)
+            or reports(text) != reports(said)
             or (subject and subject not in sides)
         ):
             self.tally.quoted += 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from voice_pipeline.analysts._cues import cues
 from voice_pipeline.analysts._quotes import after, asks, begins, index_of, turn_of, without_repeats
 from voice_pipeline.analysts._reading import Reader
@@ -9,8 +11,10 @@ from voice_pipeline.domain import Commitment
 from voice_pipeline.spoken.dates import Due, dues
 from voice_pipeline.spoken.phrases import Match
 from voice_pipeline.spoken.support import promises
-from voice_pipeline.spoken.words import Token
+from voice_pipeline.spoken.words import Token, vocabulary
 
+_PUT_RIGHT = re.compile(r"(?:no )?(?:sorry|wait|rather|i mean|correction) (?!for|about|to|again)\w")
+_CORRECTS = vocabulary("no sorry actually rather mean wait correction")
 LEAD_IN = 1  # words between a time and the promise that it leads into
 
 
@@ -77,7 +81,13 @@ def _due(reader: Reader, match: Match, inside: list[Token]) -> Due | None:
     """
     points = dues(inside, reader.today)
     start = index_of(inside, match.first)
-    behind = next((due for due in points if due.last >= start), None)
+    after = [due for due in points if due.last >= start]
+    behind = next(iter(after), None)
+    for due in after[1:]:  # "by the first, no sorry, the third": the last version counts
+        if behind and _CORRECTS & {token.text for token in inside[behind.last + 1 : due.first]}:
+            behind = due
+    if behind and _PUT_RIGHT.match(" ".join(token.text for token in inside[behind.last + 1 :])):
+        return None  # put right in words that name no time we can read: no date is better
     leading = (
         due for due in points if start - due.last - 1 <= LEAD_IN and begins(inside, due.first)
     )

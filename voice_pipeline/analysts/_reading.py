@@ -135,6 +135,8 @@ class Reader:
             within = [t.text for t in inside if match.first.word <= t.word <= match.last.word]
             if asks(quote.quote) or "not" in [token.text for token in rest] or _may(within):
                 continue
+            if within[0] in ("i", "we") and _IS & {*within} and not within[-1].endswith("ing"):
+                continue  # "we are closed" is no deed
             if match.phrase in begun and not any(is_participle(token.text) for token in rest):
                 continue
             found.setdefault((quote.turn, quote.quote), claim_of(quote, "Agent"))
@@ -169,4 +171,5 @@ def _may(texts: Sequence[str]) -> bool:
     return any(text in _MAY for text in texts)
 
 
+_IS = vocabulary("am are was were")
 _MAY = vocabulary("can could will would shall should may might must")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, SkipValidation
 
@@ -33,12 +34,16 @@ from voice_pipeline.domain import (
     Commitment,
     RedactedTranscript,
     RequestType,
+    Unverified,
 )
 from voice_pipeline.policy.load import load_pack
 from voice_pipeline.policy.pack import Pack
 from voice_pipeline.ports import Embedder
 from voice_pipeline.spoken.conversation import Conversation
 from voice_pipeline.spoken.dates import call_day
+from voice_pipeline.spoken.taken_back import taken_back
+
+Said = TypeVar("Said", Claim, Commitment)
 
 SURE_ENOUGH = 0.5  # confidence in the request type from which its missing information is asked for
 
@@ -85,13 +90,12 @@ class OfflineAnalyst:
         model = intents(self._pack, self._embedder)
         intent = model.of_call(call, openings)
         reason = reader.reason(openings)
-        actions = reader.actions(hostile)
-        commitments = commitments_of(reader, hostile)[: room.commitments]
+        actions, undone = _standing(reader.actions(hostile), transcript)
+        promised, withdrawn = _standing(commitments_of(reader, hostile), transcript)
+        commitments = promised[: room.commitments]
         told = {quote.turn for claim in (reason,) if claim for quote in claim.evidence}
-        promised = {quote.turn for claim in commitments for quote in claim.evidence}
-        facts, corrections = facts_of(
-            reader, hostile, frozenset(told | promised), room.facts, room.filled
-        )
+        told |= {quote.turn for claim in commitments for quote in claim.evidence}
+        facts, corrections = facts_of(reader, hostile, frozenset(told), room.facts, room.filled)
         ending = outcome(reader, hostile, actions, reader.told(hostile))
         questions = open_questions(reader, hostile)
         start, end = moods(call, ending, hostile) if self._feels else (None, None)
@@ -114,6 +118,7 @@ class OfflineAnalyst:
             also=others(reader, model, intent, hostile),
             open_questions=questions,
             cancellation_reason=leaving,
+            unverified=tuple(dict.fromkeys((*undone, *withdrawn))),
             mood_start=start,
             mood_end=end,
             sections=sections(
@@ -166,6 +171,20 @@ class OfflineAnalyst:
                 "urgency_turn": None,
             },
         )
+
+
+def _standing(
+    claims: Sequence[Said], transcript: RedactedTranscript
+) -> tuple[tuple[Said, ...], list[Unverified]]:
+    """Part what still stands from what its speaker took back."""
+    back = [
+        claim
+        for claim in claims
+        if any(taken_back(quote, transcript.turns) for quote in claim.evidence)
+    ]
+    return tuple(claim for claim in claims if claim not in back), [
+        Unverified(claim.text, claim.evidence, "taken_back") for claim in back
+    ]
 
 
 def _by_kind(

@@ -5,20 +5,19 @@ Reads no settings of its own and keeps no state but what it is given.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 import sqlalchemy as sa
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from voice_pipeline import __version__
 from voice_pipeline.api import calls, metrics, problems, results, uploads
 from voice_pipeline.api.guard import Guard, open_to_all, protect
 from voice_pipeline.errors import Retryable
 from voice_pipeline.service import Overloaded, Service
-from voice_pipeline.tracing import TRACEPARENT
 
 SECURITY = {
     "X-Content-Type-Options": "nosniff",
@@ -27,7 +26,24 @@ SECURITY = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-Next = Callable[[Request], Awaitable[Response]]
+
+
+class SecurityHeaders:
+    """Adds SECURITY to every answer, without touching bodies or streams."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def adding(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in SECURITY.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, adding)
+
 
 probes = APIRouter(tags=["probes"])
 ALIVE = Annotated[None, Depends(open_to_all("probes carry no data of calls"))]
@@ -40,14 +56,14 @@ def healthz(_: ALIVE) -> Any:
 
 @probes.get("/readyz", summary="Calls can be taken in")
 def readyz(request: Request, _: ALIVE) -> Response:
-    """Look at the database and the disk; 503 says which is missing."""
+    """Look at database, blobs and disk; 503 says which is missing."""
     service: Service = request.app.state.service
     checks = {"service": "ok" if service.working() else "a thread of it has ended; restart it"}
     try:
-        service.kit.store.register.get("readiness")
-        checks["database"] = "ok"
+        service.kit.store.check()
+        checks["store"] = "ok"
     except (sa.exc.SQLAlchemyError, Retryable):
-        checks["database"] = "no answer"
+        checks["store"] = "database or blobs do not answer"
     try:
         service.check_room()
         checks["room"] = "ok"
@@ -72,28 +88,13 @@ def create_app(service: Service, guard: Guard) -> FastAPI:
     )
     app.state.service = service
     seen = metrics.Seen(service.kit.overview, service.kit.settings.serve.dead_after)
-    app.state.seen, tracing = seen, service.kit.tracing
+    app.state.seen = seen
     protect(app, guard)
     problems.install(app)
     figures = metrics.router(keyed=service.kit.settings.serve.metrics == "key")
     for router in (uploads.router, calls.router, results.router, probes, figures):
         app.include_router(router)
 
-    @app.middleware("http")
-    async def headers(request: Request, follow: Next) -> Response:
-        started, given = time.perf_counter(), request.headers.get(TRACEPARENT)
-        with tracing.span("http", lambda: given, server=True) as span:
-            try:
-                response = await follow(request)
-            except Exception:
-                seen.request(request, 500, time.perf_counter() - started)
-                raise
-            route = getattr(request.scope.get("route"), "path", "none")
-            span.set_attribute("http.route", route)
-            span.set_attribute("http.response.status_code", response.status_code)
-        seen.request(request, response.status_code, time.perf_counter() - started)
-        for name, value in SECURITY.items():
-            response.headers.setdefault(name, value)
-        return response
-
+    app.add_middleware(SecurityHeaders)
+    app.add_middleware(metrics.Watched, seen=seen, tracing=service.kit.tracing)
     return app

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Collection, Coroutine, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -49,6 +49,7 @@ __all__ = [
 
 FAILED_LOGINS = 0.1  # a second, of one address, in the long run
 CALL = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+PAGES = ("/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc")  # FastAPI's own
 BEARER = HTTPBearer(auto_error=False, description="An API key `vp_...`, or an OIDC bearer token.")
 
 
@@ -207,16 +208,25 @@ class GuardedRoute(APIRoute):
         return handle
 
 
-def route_permissions(app: FastAPI) -> dict[tuple[str, str], str | None]:
+def route_permissions(
+    app: FastAPI, pages: Collection[str] = PAGES
+) -> dict[tuple[str, str], str | None]:
     """Return the permission of each (method, path); None where the route is open to all.
 
+    Args:
+        app: the app, with all its routers.
+        pages: paths that are not FastAPI's routes and are meant to be open.
+
     Raises:
-        LookupError: a route says neither, or names two.
+        LookupError: a route says neither, or names two; something is mounted, or a socket, that
+            no dependency here guards and that is not among the pages.
     """
     found: dict[tuple[str, str], str | None] = {}
     for route in iter_route_contexts(app.routes):
         if not isinstance(route.original_route, APIRoute):
-            continue  # the pages of OpenAPI, mounted files: not ours to guard
+            if (path := getattr(route.original_route, "path", "")) not in pages:
+                raise LookupError(f"{path}: not a route that can be guarded")
+            continue
         gates = list(_gates(route.dependant))
         if len(gates) != 1:
             raise LookupError(f"{route.path}: {len(gates)} permissions; exactly one is needed")
@@ -272,9 +282,9 @@ def address(request: Request) -> str:
 def _credential(request: Request) -> str:
     given = request.headers.getlist("authorization")
     kind, _, shown = given[0].partition(" ") if len(given) == 1 else ("", "", "")
-    if not given or kind.lower() != "bearer" or not shown.strip():
+    if not given or kind.lower() != "bearer" or not shown.strip(" "):
         raise Unauthenticated(
             "send one header `Authorization: Bearer` with an API key or a token",
             code="no_credential",
         )
-    return shown.strip()
+    return shown.strip(" ")

@@ -23,6 +23,8 @@ from prometheus_client.core import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.registry import Collector
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from voice_pipeline import __version__
 from voice_pipeline.api.guard import GuardedRoute, allowed, open_to_all
@@ -30,6 +32,7 @@ from voice_pipeline.engine.queues import QUEUES
 from voice_pipeline.errors import Retryable
 from voice_pipeline.overview import Overview
 from voice_pipeline.store.tallies import TO_NOTE
+from voice_pipeline.tracing import TRACEPARENT, Tracing
 
 FRESH = 5.0  # seconds for which an overview is shown again
 PREFIX = "voice_pipeline_"
@@ -87,12 +90,46 @@ class Seen:
         ProcessCollector(registry=self.registry)
         self.registry.register(State(overview, dead_after))
 
-    def request(self, request: Request, status: int, seconds: float) -> None:
+    def request(self, scope: Scope, status: int, seconds: float) -> None:
         """Count a request under its route's pattern, never under its path."""
-        route = getattr(request.scope.get("route"), "path", "none")
-        method = request.method if request.method in METHODS else "other"
+        route = _route(scope)
+        method = scope["method"] if scope["method"] in METHODS else "other"
         self._requests.labels(method, route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
+
+
+class Watched:
+    """Counts and traces every request."""
+
+    def __init__(self, app: ASGIApp, seen: Seen, tracing: Tracing) -> None:
+        self._app, self._seen, self._tracing = app, seen, tracing
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started, seconds, status = time.perf_counter(), 0.0, 500
+
+        async def told(message: Message) -> None:
+            nonlocal seconds, status
+            if message["type"] == "http.response.start":
+                seconds, status = time.perf_counter() - started, message["status"]
+            await send(message)
+
+        def parent() -> str:
+            return Headers(scope=scope).get(TRACEPARENT, "")
+
+        with self._tracing.span("http", parent, server=True) as span:
+            try:
+                await self._app(scope, receive, told)
+            finally:
+                self._seen.request(scope, status, seconds or time.perf_counter() - started)
+                span.set_attribute("http.route", _route(scope))
+                span.set_attribute("http.response.status_code", status)
+
+
+def _route(scope: Scope) -> str:
+    return str(getattr(scope.get("route"), "path", "none"))
 
 
 METHODS = frozenset("GET HEAD POST PUT PATCH DELETE OPTIONS".split())

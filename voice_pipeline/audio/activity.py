@@ -30,16 +30,21 @@ SMOOTH = 3  # frames
 SHORTEST = 0.05  # seconds of activity that are no click
 BRIDGED = 0.5  # seconds: shorter pauses belong to what is said
 MARGIN = 0.2  # seconds kept before and after, for soft first and last sounds
-# The cross-channel gate as measured on synthetic calls with -40 to -12 dB of bleed: of 6 and
-# 10 dB only 6 keeps the other side out, and nobody is missed.
-GATE = 6.0  # dB
+# The cross-channel gate, set on synthetic calls in which people cut in (tests/bench/bleed.py,
+# seed 1): what a voice's bleed may exceed its measured level by (8 dB leave 2 % of words at -20 dB
+# on the wrong side, 12 dB take a tenth of double talk), and what is never gated.
+ROOM = 10.0  # dB
+GATE = 8.0  # dB
 GATE_SMOOTH = 15  # frames, 150 ms
 # What lies this far below another channel's voice is what joint-stereo coding leaks (opus: 42 to
 # 48 dB below on a synthetic call); of somebody's own voice nothing could be made out under it.
 MASKED = 40.0  # dB
 # Bleed follows the other side; how loud it is shows where that side is loud.
 LOUD_SHARE = 60  # percentile of the other side's active levels
-BLEED_LIKENESS = 0.5  # correlation of the two levels in dB
+# Correlation of the two levels in dB where one is this far below the other: nearer, both speak.
+# Synthetic calls reach 0.38 without bleed, and 0.35 to 0.55 with -30 dB of it and much double talk.
+BLEED_LIKENESS = 0.4
+FOLLOWING = -6.0  # dB
 BLEED_FRAMES = 50  # half a second at least
 LONGEST_DELAY = 30  # frames: echo that comes later than 300 ms is rare on telephone networks
 DITHER = -90.0  # dBFS: one step of 16 bit; below it levels say nothing
@@ -179,8 +184,8 @@ def _echo(soft: Levels, active: Mask, source: int, other: int) -> Echo | None:
 
 def _likeness(voice: Levels, own: Levels, speaks: NDArray[np.bool_]) -> float:
     """Return how alike two levels are, 0..1, where one speaks and the other is below it."""
-    where = speaks & (own - voice < LOUDEST_BLEED)
-    if where.sum() < BLEED_FRAMES or not np.std(voice[where]) or not np.std(own[where]):
+    where = speaks & (own - voice < FOLLOWING)
+    if where.sum() < BLEED_FRAMES or not (np.ptp(voice[where]) and np.ptp(own[where])):
         return 0.0
     return float(np.corrcoef(voice[where], own[where])[0, 1])
 
@@ -188,8 +193,8 @@ def _likeness(voice: Levels, own: Levels, speaks: NDArray[np.bool_]) -> float:
 def gate(levels: Levels, active: Mask, echoes: tuple[Echo, ...]) -> Mask:
     """Return `active` without what is only another side's voice.
 
-    A frame goes when another channel is more than 6 dB louder there, and what the channel carries
-    is no more than that voice's bleed on it (6 dB of room): own speech during double talk stays.
+    A frame goes when another channel is more than 8 dB louder there, and what the channel carries
+    is no more than that voice's bleed on it (10 dB of room): own speech during double talk stays.
     So do not: scraps under 150 ms between frames that went. Where no bleed was measured nothing
     goes but what lies 40 dB below.
     """
@@ -201,7 +206,7 @@ def gate(levels: Levels, active: Mask, echoes: tuple[Echo, ...]) -> Mask:
                 kept[other] &= voice - own <= MASKED
     for echo in echoes:
         below = _held(soft[echo.source], echo.delay) - soft[echo.other]
-        kept[echo.other] &= below <= np.clip(-echo.level - GATE, GATE, MASKED)
+        kept[echo.other] &= below <= np.clip(-echo.level - ROOM, GATE, MASKED)
     for row, before in zip(kept, active, strict=True):
         _drop_scraps(row, before & ~row)
     return kept

@@ -29,18 +29,24 @@ from voice_pipeline.access.log import AccessLog, Head, Look, Verdict, check
 from voice_pipeline.access.permissions import Role
 from voice_pipeline.config import load_settings
 from voice_pipeline.errors import BadInput, Misconfigured
-from voice_pipeline.opening import open_store
+from voice_pipeline.opening import has_store, open_store
 from voice_pipeline.store import Store
 
 FAULT = 1
 SPAN = re.compile(r"(\d{1,6})([smhdw])", re.ASCII)
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+LONGEST = 3653 * 86400.0  # seconds
 Context = Mapping[str, Path | None]
 
 
 @contextmanager
-def _opened(context: Context) -> Iterator[tuple[Keys, AccessLog]]:
-    store: Store = open_store(load_settings(context["config"], data=context["data"]))
+def _opened(context: Context, *, make: bool = False) -> Iterator[tuple[Keys, AccessLog]]:
+    settings = load_settings(context["config"], data=context["data"])
+    if not make and not has_store(settings):
+        raise BadInput(
+            f"{settings.data}: no data folder here; name one with --data", code="not_found"
+        )
+    store: Store = open_store(settings)
     try:
         yield Keys(store.database), AccessLog(store.database, store.signing_seed())
     finally:
@@ -57,7 +63,7 @@ def create_key(
     """
     until = None if expires is None else _until(expires)
     only = None if queues is None else frozenset(queues)
-    with _opened(context) as (keys, log):
+    with _opened(context, make=True) as (keys, log):
         key = keys.create(Role(role), tenant=tenant, queues=only, expires_at=until)
         _note(log, f"key {_shown(key)} created", "keys.manage")
     print(key)
@@ -184,7 +190,9 @@ def _verify_export(file: Path, noted: str | None, signer: str | None) -> tuple[V
         ]
         *rows, end = lines
         head, key = Head(**end["head"]), str(end["public_key"])
-        looks = [(row.pop("sha256"), Look(**row)) for row in rows]
+        looks = [(str(row.pop("sha256")), Look(**row)) for row in rows]
+        if not all(type(number) is int for number in (head.number, *(o.number for _, o in looks))):
+            raise ValueError("a number that is none")
     except OSError as error:
         raise BadInput(
             f"{file}: cannot be read ({error.strerror or type(error).__name__})", code="unreadable"
@@ -223,19 +231,22 @@ def _until(text: str) -> float:
         return time.time() + _span(text, "--expires")
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
         raise BadInput(
             "--expires takes a span or an ISO 8601 date, for example 90d or 2027-01-31",
             code="time",
         ) from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _span(text: str, option: str) -> float:
     found = SPAN.fullmatch(text)
-    if not found:
-        raise BadInput(f"{option} takes a span, for example 90d, 24h or 30m", code="time")
-    return float(int(found[1]) * SECONDS[found[2]])
+    seconds = float(int(found[1]) * SECONDS[found[2]]) if found else 0.0
+    if not 0 < seconds <= LONGEST:
+        raise BadInput(
+            f"{option} takes a span up to ten years, for example 90d, 24h or 30m", code="time"
+        )
+    return seconds
 
 
 def _moment(value: float | None) -> str | None:

@@ -121,7 +121,7 @@ def _matches(
     excused = [
         match
         for phrase in signal.unless
-        for match in call.find(parse(phrase), signal.speaker, signal.where)
+        for match in call.find(parse(phrase), signal.speaker, signal.where, exact=True)
     ]
     asked = [call.place[match.last.turn] for match in earlier.get(signal.answers or "", ())]
     for phrase in signal.phrases:

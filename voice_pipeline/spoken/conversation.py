@@ -49,8 +49,15 @@ class Conversation:
     def _belongs(self, turn: RedactedTurn, side: Side) -> bool:
         return side == "any" or self.side(turn) in (side, "unknown")
 
-    def find(self, phrase: Phrase, side: Side = "any", where: Where = "anywhere") -> list[Match]:
-        """Return where a side says a phrase."""
+    def find(
+        self,
+        phrase: Phrase,
+        side: Side = "any",
+        where: Where = "anywhere",
+        *,
+        exact: bool = False,
+    ) -> list[Match]:
+        """Return where a side says a phrase; `exact`: with no letter wrong."""
         key = (side, where)
         if key not in self._spoken:
             first, end = self._part(where)
@@ -59,7 +66,7 @@ class Conversation:
                 for stretch in self.stretches
                 if stretch and self._belongs(self.turns[self.place[stretch[0].turn]], side)
             )
-        return self._spoken[key].find(phrase)
+        return self._spoken[key].find(phrase, exact=exact)
 
     def _part(self, where: Where) -> tuple[int, int]:
         n = len(self.turns)

@@ -35,6 +35,12 @@ _CURRENCIES = {
     "euro": "EUR", "euros": "EUR", "eur": "EUR",
 }  # fmt: skip
 _CENTS = vocabulary("cent cents pence penny p")
+# What may follow a price whose cents have no name: `five pounds fifty and`. Before anything else,
+# such as `five pounds fifty times`, the second number is one of its own.
+_AFTER_PRICE = vocabulary(
+    "and but not is it so to on for i you we that please in with from which was a per each when "
+    "then or back today no yes"
+)
 _SIGNS = {"$": "USD", "£": "GBP", "€": "EUR"}
 _DIGITS = re.compile(r"([$£€]?)(\d[\d,]*(?:\.\d+)?)(k|%|p)?")
 # A price's typical last two digits: with these, `nineteen ninety nine` is 19.99, not 1,999.
@@ -71,7 +77,7 @@ def numbers(tokens: Sequence[Token]) -> list[Number]:
         if number is None:
             at += 1
             continue
-        number = _with_unit(texts, number)
+        number = _with_cents(texts, _with_unit(texts, number))
         previous = found[-1] if found else None
         if previous and _adds_cents(texts, previous, number):
             value = previous.value + number.value
@@ -82,6 +88,21 @@ def numbers(tokens: Sequence[Token]) -> list[Number]:
             found.append(number)
         at = number.last + 1
     return found
+
+
+def _with_cents(texts: Sequence[str], price: Number) -> Number:
+    """Read the cents that have no name: `one hundred and five pounds fifty`."""
+    if texts[price.last] not in _CURRENCIES or price.value != int(price.value):
+        return price
+    at = price.last + 1
+    cents = (_written(texts, at) or _worded(texts, at)) if at < len(texts) else None
+    if cents is None or cents.kind != "number" or not 10 <= cents.value <= 99:
+        return price
+    follows = texts[cents.last + 1 : cents.last + 2]
+    if follows and follows[0] not in _AFTER_PRICE:
+        return price
+    value = price.value + cents.value / 100
+    return Number(value, value, "money", price.first, cents.last, price.currency)
 
 
 def _adds_cents(texts: Sequence[str], pounds: Number, cents: Number) -> bool:

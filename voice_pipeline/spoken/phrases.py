@@ -116,13 +116,18 @@ class Spoken:
                 position += 1
             position += _APART
         self._vocabulary = sorted(self._at)
-        self._places: dict[tuple[str, ...], list[int]] = {}
+        self._places: dict[tuple[tuple[str, ...], bool], list[int]] = {}
 
-    def find(self, phrase: Phrase) -> list[Match]:
-        """Return every place where the phrase stands, in order, without overlaps of itself."""
+    def find(self, phrase: Phrase, *, exact: bool = False) -> list[Match]:
+        """Return every place where the phrase stands, in order, without overlaps of itself.
+
+        Args:
+            exact: no letter may be wrong: for phrases that excuse others, where a near miss
+                would hide what was said (`sparking` is no `sparkling`).
+        """
         spans: set[tuple[int, int]] = set()
         for variant in phrase.variants:
-            spans.update(self._spans(variant))
+            spans.update(self._spans(variant, exact))
         found: list[Match] = []
         reached = -1
         for first, last in sorted(spans, key=lambda span: (span[0], -span[1])):
@@ -131,10 +136,10 @@ class Spoken:
                 reached = last
         return found
 
-    def _spans(self, variant: Sequence[Element]) -> list[tuple[int, int]]:
+    def _spans(self, variant: Sequence[Element], exact: bool) -> list[tuple[int, int]]:
         places: list[list[int]] = []
         for element in variant:
-            where = self._where(element.words)
+            where = self._where(element.words, exact)
             if not where:
                 return []
             places.append(where)
@@ -152,16 +157,16 @@ class Spoken:
                 return []
         return [(first, last) for last, first in ends.items()]
 
-    def _where(self, words: tuple[str, ...]) -> list[int]:
-        if words not in self._places:
+    def _where(self, words: tuple[str, ...], exact: bool) -> list[int]:
+        if (words, exact) not in self._places:
             found: set[int] = set()
             for word in words:
-                for heard in self._heard_as(word):
+                for heard in self._heard_as(word, exact):
                     found.update(self._at[heard])
-            self._places[words] = sorted(found)
-        return self._places[words]
+            self._places[words, exact] = sorted(found)
+        return self._places[words, exact]
 
-    def _heard_as(self, word: str) -> list[str]:
+    def _heard_as(self, word: str, exact: bool) -> list[str]:
         stem = word.removesuffix("*")
         if stem != word:
             low = bisect.bisect_left(self._vocabulary, stem)
@@ -169,7 +174,7 @@ class Spoken:
             found = self._vocabulary[low:high]
         else:
             found = [word] if word in self._at else []
-        if len(stem) < FUZZY_FROM or found:
+        if exact or len(stem) < FUZZY_FROM or found:
             return found
         low = bisect.bisect_left(self._vocabulary, stem[0])
         high = bisect.bisect_left(self._vocabulary, stem[0] + "\uffff")

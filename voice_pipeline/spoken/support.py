@@ -30,9 +30,9 @@ _GRAMMAR = vocabulary(
 _MODES = {
     **dict.fromkeys(("will", "shall", "going"), "will"),
     **dict.fromkeys(("can", "could"), "can"),
-    **dict.fromkeys(("may", "might", "maybe", "perhaps", "possibly"), "may"),
+    **dict.fromkeys(("may", "might", "maybe", "perhaps", "possibly", "hopefully"), "may"),
     **dict.fromkeys(("should", "must", "ought"), "should"),
-    **dict.fromkeys(("if", "unless", "whether"), "if"),
+    **dict.fromkeys(("if", "unless", "whether", "provided", "assuming"), "if"),
     "would": "would",
 }
 _ENDING = re.compile(r"(?:ings?|ied|ies|ed|es|s|ly|e|d|y)$")
@@ -47,6 +47,15 @@ _PROMISE = vocabulary("will shall going can let expect promise guarantee arrange
 _ENOUGH = 12  # words, for a share to mean anything
 _BEFORE = 2  # words in front of a promise in which a negation undoes it
 _CONDITION = 6  # ... in which an `if` does
+_HEDGE = 6  # ... in which a `maybe` does
+_REPORT = 8  # ... in which somebody else is quoted
+_HEDGES = vocabulary("maybe perhaps possibly hopefully supposedly allegedly")
+_GUESSES = vocabulary("think guess hope suppose doubt hoping")  # of a speaker: `i think they will`
+_REPORTS = vocabulary("said says saying wrote writes told claimed claims promised stated states")
+# who may be quoted and still binds himself: `i said i will`, `that said, i will`
+_SELF = vocabulary("i we having that")
+_EMPTY_HANDED = vocabulary("nothing none no not never")
+_RECEIVE = vocabulary("get receive have hear see be")
 
 
 def stem(word: str) -> str:
@@ -87,8 +96,18 @@ def asks(text: str) -> bool:
     return text.rstrip().endswith("?") or (opening in _ASKING and not text.endswith("."))
 
 
+def reports(text: str) -> bool:
+    """Tell whether a text says what somebody else said: `he wrote`, `the leaflet says`."""
+    texts = [token.text for token in tokens(text.split())]
+    return any(_quotes_another(texts, at) for at in range(len(texts)))
+
+
 def promises(text: str) -> bool:
-    """Tell whether somebody binds himself in these words: unconditionally, and not `can not`."""
+    """Tell whether somebody binds himself in these words.
+
+    Unconditionally, not `can not`, no guess (`maybe we will`), and not in another's words (`he
+    wrote i will`, `i never said we will`).
+    """
     return any(
         _binds([token.text for token in tokens(sentence.split())])
         for sentence in _SENTENCE_END.split(text)
@@ -101,7 +120,32 @@ def _binds(texts: Sequence[str]) -> bool:
         and not NEGATIONS & {*texts[max(0, at - _BEFORE) : at]}
         and (text != "can" or _offers(texts, at))
         and "if" not in texts[max(0, at - _CONDITION) : at]
+        and not _HEDGES & {*texts[max(0, at - _HEDGE) : at]}
+        and not any(_guesses(texts, n) for n in range(max(0, at - _HEDGE), at))
+        and not any(_quotes_another(texts, n) for n in range(max(0, at - _REPORT), at))
+        and not _gives_nothing(texts, at)
         for at, text in enumerate(texts)
+    )
+
+
+def _guesses(texts: Sequence[str], at: int) -> bool:
+    return texts[at] in _GUESSES and bool({"i", "we"} & {*texts[max(0, at - _BEFORE) : at]})
+
+
+def _quotes_another(texts: Sequence[str], at: int) -> bool:
+    """Tell whether a word brings in what somebody else says, or what was never said."""
+    if texts[at] not in _REPORTS:
+        return False
+    before = {*texts[max(0, at - _BEFORE) : at]}
+    return bool(NEGATIONS & before) or not _SELF & before
+
+
+def _gives_nothing(texts: Sequence[str], at: int) -> bool:
+    """Tell whether what is promised is nothing: `you will get nothing from us`."""
+    return texts[at + 1 : at + 2] != [] and (
+        texts[at + 1] in _RECEIVE
+        and texts[at + 2 : at + 3] != []
+        and texts[at + 2] in _EMPTY_HANDED
     )
 
 

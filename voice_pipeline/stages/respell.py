@@ -157,13 +157,18 @@ def _consonants(key: str) -> Counter[str]:
 
 
 def _may_be_wrong(words: Sequence[Word], heard: Sequence[str], at: int, length: int) -> bool:
-    """Return whether these words may stand for another: doubtful ones, no numbers, no letters."""
+    """Return whether these words may stand for another: doubtful ones, no numbers, no letters.
+
+    A rare word is doubtful by itself; of everyday words each must have been hardly heard.
+    """
     parts = range(at, at + length)
     if any(len(heard[i]) < 2 and heard[i] not in ("a", "i") for i in parts):
         return False
     if any(is_numeric(heard[i]) or is_unit(heard[i]) or not heard[i].isalpha() for i in parts):
         return False
-    return any(heard[i] not in EVERYDAY or (words[i].confidence or 0.0) < SURE for i in parts)
+    return any(heard[i] not in EVERYDAY for i in parts) or all(
+        (words[i].confidence or 0.0) < SURE for i in parts
+    )
 
 
 def _names_a_person(turn: Turn, heard: Sequence[str], at: int) -> bool:

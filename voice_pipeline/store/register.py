@@ -334,7 +334,7 @@ class Register:
             before: the place of the row after which to go on (received_at, call).
             limit: at most so many rows.
         """
-        query = _within(sa.select(*_columns()), scope)
+        query = _within(sa.select(*_columns()), scope, by_words=words is not None)
         for name, value in (filters or {}).items():
             if name not in FILTERS:
                 raise BadInput(f"calls have no filter {name}", code="filter")
@@ -350,10 +350,7 @@ class Register:
         if words is not None:
             query = query.where(calls.c.call.in_(self._matching(words)))
         if before is not None:
-            at, call = before
-            query = query.where(
-                (calls.c.received_at < at) | ((calls.c.received_at == at) & (calls.c.call < call))
-            )
+            query = query.where(sa.tuple_(calls.c.received_at, calls.c.call) < before)
         query = query.order_by(calls.c.received_at.desc(), calls.c.call.desc()).limit(limit)
         with self._database.connect() as db:
             return [CallRow(*row) for row in db.execute(query).all()]
@@ -458,10 +455,19 @@ def _columns() -> list[sa.Column[Any]]:
     return [calls.c[name] for name in CallRow.__dataclass_fields__]
 
 
-def _within(query: sa.Select[Any], scope: Scope | None) -> sa.Select[Any]:
+def _within(
+    query: sa.Select[Any], scope: Scope | None, *, by_words: bool = False
+) -> sa.Select[Any]:
+    """Narrow a query to a scope.
+
+    Args:
+        by_words: the few calls that hold some words are looked up; without a hint SQLite would
+            walk all calls of the tenant instead.
+    """
     if scope is None:
         return query
-    query = query.where(calls.c.tenant == scope.tenant)
+    tenant: sa.ColumnElement[str] = calls.c.tenant
+    query = query.where((tenant.concat("") if by_words else tenant) == scope.tenant)
     if scope.queues is not None:
         query = query.where(calls.c.queue.in_(sorted(scope.queues)))
     return query

@@ -256,9 +256,10 @@ def _sweep_folder(folder: Path, before: float) -> int:
     swept = 0
     for pattern in (f"{PARTS}/*", "*/part-*"):  # the second: of a release before the first
         for path in folder.glob(pattern):
-            if path.stat().st_mtime < before:
-                path.unlink(missing_ok=True)
-                swept += 1
+            with suppress(FileNotFoundError):  # its writer has just ended
+                if path.stat().st_mtime < before:
+                    path.unlink()
+                    swept += 1
     return swept
 
 

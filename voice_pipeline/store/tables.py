@@ -64,7 +64,7 @@ calls = sa.Table(
     sa.Index("calls_in_review", "received_at", **where("review = 'required'")),
     sa.Index("calls_by_time", "tenant", "received_at", "call"),
     sa.Index("calls_by_status", "tenant", "status", "received_at"),
-    sa.Index("calls_by_customer", "tenant", "customer_ref"),
+    sa.Index("calls_by_customer", "tenant", "customer_ref", "received_at", "call"),
     sa.Index("calls_by_sha256", "tenant", "sha256"),
 )
 
@@ -164,7 +164,7 @@ deliveries = sa.Table(
     metadata,
     sa.Column("key", sa.String(64), primary_key=True),  # from call, target, revision
     sa.Column("call", sa.String(64), nullable=False, index=True),
-    sa.Column("target", sa.String(200), nullable=False),
+    sa.Column("target", sa.Text, nullable=False),
     sa.Column("revision", sa.String(64), nullable=False),
     sa.Column("state", sa.String(20), nullable=False),  # pending | delivered | refused
     sa.Column("attempts", sa.Integer, nullable=False),

@@ -1,8 +1,8 @@
 """One loaded Whisper: windows of any calls in, tokens with times and their likelihood out.
 
 Decides how a batch goes through CTranslate2's encode, detect_language, generate and align. It
-refuses to carry text from one window to another: each is prompted with its language alone. The
-names of faster-whisper and CTranslate2 stop here.
+refuses to carry text from one window to another: each is prompted with its language and with the
+names that its own call may hold. The names of faster-whisper and CTranslate2 stop here.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from voice_pipeline.transcribers._hallucination import LOOPING, LOW_LOGPROB, is_
 RATE = 16000  # Hz
 FRAMES = 3000  # of 10 ms: what the encoder takes
 STEP = 0.02  # seconds, an encoder position
+BEFORE = "<|startofprev|>"  # the token after which the text before a window stands
 # Signs that belong to the word after or before them, as Whisper's own word times have it.
 OPENING = "\"'“¿([{-"
 CLOSING = "\"'.。,，!！?？:：”)]}、"
@@ -41,10 +42,12 @@ class Asked:
     language: str | None  # None: the model is to tell
     beam: int  # hypotheses kept while decoding; samples drawn at a temperature
     temperature: float = 0.0
+    prompt: tuple[int, ...] = field(repr=False, default=())  # tokens of expected words: `prompt`
 
     @property
-    def kind(self) -> tuple[float, int]:
-        return self.temperature, self.beam
+    def kind(self) -> tuple[float, int, int]:
+        """The library decodes prompts of one length together; what they say may differ."""
+        return self.temperature, self.beam, len(self.prompt)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,6 +105,33 @@ class Decoder:
         """Return the log-mel spectrogram of at most 30 s, (mel bins, frames of 10 ms)."""
         found: Features = self._model.feature_extractor(samples)[..., :-1][..., :FRAMES]
         return found
+
+    def prompt(self, hints: Sequence[str]) -> tuple[int, ...]:
+        """Return the tokens that tell the model which words to expect, as its hotwords are told.
+
+        They stand where the text before the window would. At most half of what the decoder holds:
+        of too many hints the last ones are kept, which are the queue's own.
+        """
+        tokenizer = self._model.hf_tokenizer
+
+        def tokens(text: str) -> list[int]:
+            found = tokenizer.encode(text, add_special_tokens=False).ids
+            return [token for token in found if token < end]  # a word commands nothing
+
+        end, room = tokenizer.token_to_id("<|endoftext|>"), int(self._model.max_length) // 2 - 1
+        kept: list[str] = []
+        for hint in reversed(hints):
+            room -= len(tokens(f", {hint}"))
+            if room < 0:
+                break
+            kept.insert(0, hint)
+        if not kept:
+            return ()
+        return (tokenizer.token_to_id(BEFORE), *tokens(" " + ", ".join(kept)))
+
+    def text(self, answer: Answer) -> str:
+        """Return the words of an answer as text."""
+        return str(self._tokenizer(answer.language).decode(answer.tokens))
 
     def longest(self, tasks: Sequence[Asked]) -> int:
         """Return the most tokens, prompt included, that a batch may give."""
@@ -211,9 +241,9 @@ class Decoder:
                 "sampling_temperature": first.temperature,
             }
         prompts = []
-        for language in languages:
+        for task, language in zip(tasks, languages, strict=True):
             tokenizer = self._tokenizer(language)
-            prompts.append([*tokenizer.sot_sequence, tokenizer.no_timestamps])
+            prompts.append([*task.prompt, *tokenizer.sot_sequence, tokenizer.no_timestamps])
         results: list[Any] = self._model.model.generate(
             encoded,
             prompts,

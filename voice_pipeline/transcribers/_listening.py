@@ -1,11 +1,13 @@
 """From windows to words that can be answered for: language, second tries, doubts.
 
 Decides which language a channel speaks, which windows are heard again and how, and what is left
-marked. It refuses to pass off what still fails: such words lose their confidence.
+marked. It refuses to pass off what still fails: such words lose their confidence; and to believe
+an answer that only repeats the words that the model was told to expect.
 """
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -60,7 +62,11 @@ class Listener:
         self.languages: dict[Lane, Language] = {}
 
     def hear(
-        self, windows: Sequence[Window], features: Sequence[Features], language: str | None
+        self,
+        windows: Sequence[Window],
+        features: Sequence[Features],
+        language: str | None,
+        hints: Sequence[Sequence[str]],
     ) -> list[Heard]:
         """Return what was heard of every piece, in no order; `languages` says how.
 
@@ -68,17 +74,27 @@ class Listener:
             windows: of any calls.
             features: the spectrogram of each.
             language: ISO 639-1, or None: each channel's own is detected.
+            hints: words to expect in each window.
         """
         self._total = len(windows)
+        prompts = {own: self._engine.decoder.prompt(own) for own in set(map(tuple, hints))}
         asked = [
-            Asked(sound, window.seconds, window.spoken, language, self._beam)
-            for window, sound in zip(windows, features, strict=True)
+            Asked(
+                sound,
+                window.seconds,
+                window.spoken,
+                language,
+                self._beam,
+                prompt=prompts[tuple(own)],
+            )
+            for window, sound, own in zip(windows, features, hints, strict=True)
         ]
         if language is None:
             answers = self._in_their_language(windows, asked)
         else:
             answers = self._answers(asked, counts=True)
             self.languages.update((window.lane, Language(language, None)) for window in windows)
+        answers = self._without_echoes(asked, answers, hints)
         tried = list(zip(windows, asked, answers, strict=True))
         single = [own for own in tried if len(own[0].pieces) == 1]
         packed = [own for own in tried if len(own[0].pieces) > 1]
@@ -131,42 +147,63 @@ class Listener:
 
     # ------------------------------------------------------------ second tries
 
-    def _unpacked(self, packed: Sequence[_Tried]) -> tuple[list[Heard], list[tuple[Window, str]]]:
+    def _without_echoes(
+        self, asked: Sequence[Asked], answers: Sequence[Answer], hints: Sequence[Sequence[str]]
+    ) -> list[Answer]:
+        """Hear again, without hints, what is nothing but hints: it may be the prompt alone."""
+        echoes = [
+            index
+            for index, (ask, answer) in enumerate(zip(asked, answers, strict=True))
+            if ask.prompt and _is_echo(self._engine.decoder.text(answer), hints[index])
+        ]
+        again = [
+            replace(asked[index], prompt=(), language=answers[index].language) for index in echoes
+        ]
+        kept = dict(zip(echoes, self._answers(again), strict=True))
+        return [
+            replace(kept[index], shares=answer.shares) if index in kept else answer
+            for index, answer in enumerate(answers)
+        ]
+
+    def _unpacked(
+        self, packed: Sequence[_Tried]
+    ) -> tuple[list[Heard], list[tuple[Window, Asked, str]]]:
         """Return what packed windows gave each piece, and windows that leave any doubt."""
         heard: list[Heard] = []
-        doubtful: list[tuple[Window, str]] = []
-        for window, _, answer in packed:
+        doubtful: list[tuple[Window, Asked, str]] = []
+        for window, ask, answer in packed:
             sound = not (answer.looping or answer.is_unlikely)
             placed = place(self._engine.decoder.words(answer), window) if sound else None
             if placed is None or not all(placed):  # a piece without words may have been skipped
-                doubtful.append((window, answer.language))
+                doubtful.append((window, ask, answer.language))
                 continue
             heard += [
                 Heard(piece, words, ()) for piece, words in zip(window.pieces, placed, strict=True)
             ]
         return heard, doubtful
 
-    def _alone(self, doubtful: Sequence[tuple[Window, str]]) -> list[_Tried]:
-        """Hear each piece of a doubtful window in a window of its own."""
-        windows = [(alone, code) for window, code in doubtful for alone in window.alone()]
+    def _alone(self, doubtful: Sequence[tuple[Window, Asked, str]]) -> list[_Tried]:
+        """Hear each piece of a doubtful window in a window of its own, without hints."""
+        windows = [alone for window, _, _ in doubtful for alone in window.alone()]
         asked = [
-            Asked(
-                self._engine.decoder.features(window.samples()),
-                window.seconds,
-                window.spoken,
-                code,
-                self._beam,
+            replace(
+                ask,
+                features=self._engine.decoder.features(alone.samples()),
+                seconds=alone.seconds,
+                length=alone.spoken,
+                language=code,
+                prompt=(),
             )
-            for window, code in windows
+            for window, ask, code in doubtful
+            for alone in window.alone()
         ]
-        answers = self._answers(asked)
-        return [
-            (window, ask, answer)
-            for (window, _), ask, answer in zip(windows, asked, answers, strict=True)
-        ]
+        return list(zip(windows, asked, self._answers(asked), strict=True))
 
     def _tried_again(self, asked: Sequence[Asked], answers: Sequence[Answer]) -> list[Answer]:
-        """Draw what fails again, ever more freely; where nothing passes, keep the likeliest."""
+        """Draw what fails again, ever more freely and without hints, which may have made it fail.
+
+        Where nothing passes, the likeliest is kept.
+        """
         tries = [[answer] for answer in answers]
         for temperature in TEMPERATURES:
             failing = [index for index, own in enumerate(tries) if own[-1].fails]
@@ -180,6 +217,7 @@ class Listener:
                         features=encoded,
                         language=answers[index].language,
                         temperature=temperature,
+                        prompt=(),
                     )
                 )
             for index, answer in zip(failing, self._answers(tasks), strict=True):
@@ -221,6 +259,16 @@ class Listener:
                     "too little memory to hear a single window", code="no_memory"
                 ) from error
             raise
+
+
+def _is_echo(text: str, hints: Sequence[str]) -> bool:
+    """Return whether a text has words, and every one of them is one of a hint."""
+    said = set(_plain(text))
+    return bool(said) and said <= {part for hint in hints for part in _plain(hint)}
+
+
+def _plain(text: str) -> list[str]:
+    return re.findall(r"\w+", text.casefold())
 
 
 def _mean(votes: Sequence[tuple[Mapping[str, float], float]]) -> dict[str, float]:

@@ -26,7 +26,7 @@ from voice_pipeline.ports import Progress, TranscriberTraits
 from voice_pipeline.transcribers._engines import Engine, Weights, choose, engine
 from voice_pipeline.transcribers._hallucination import doubt_outside
 from voice_pipeline.transcribers._listening import Heard, Language, Listener
-from voice_pipeline.transcribers._windows import RATE, SHORTEST, Lane, cut, lay_out
+from voice_pipeline.transcribers._windows import RATE, SHORTEST, Lane, Window, cut, lay_out
 
 NEEDED = ("model.bin", "config.json", "tokenizer.json")
 # Silero's defaults but for the pause that ends speech (500 ms: what users of this library settled
@@ -164,6 +164,7 @@ class FasterWhisper:
             word_confidence=True,
             sends_audio_away=False,
             expectation=f"Heard by Whisper ({self._label}) on this machine.",
+            takes_hints=True,
         )
 
     def transcribe(
@@ -189,7 +190,8 @@ class FasterWhisper:
             speech = [self._activity(segment.samples) for segment in segments]
             windows = lay_out(cut(segments, [bool(own) for own in speech]), pack=self._options.pack)
             features = [engine.decoder.features(window.samples()) for window in windows]
-            for own in listener.hear(windows, features, language):
+            hints = [_expected(window, segments) for window in windows]
+            for own in listener.hear(windows, features, language, hints):
                 heard[own.piece.segment].append(own)
         progress(1.0)
         return [
@@ -224,6 +226,12 @@ class FasterWhisper:
 def _finite(samples: Samples) -> Samples:
     """Return the samples as silence where they are no number, and within full scale."""
     return np.clip(np.nan_to_num(samples, posinf=0.0, neginf=0.0), -1.0, 1.0).astype(np.float32)
+
+
+def _expected(window: Window, segments: Sequence[Segment]) -> tuple[str, ...]:
+    """Return the words to expect in a window: those of its own call's segments."""
+    found = (hint for piece in window.pieces for hint in segments[piece.segment].hints)
+    return tuple(dict.fromkeys(found))
 
 
 def _spoken(segment: Segment, languages: dict[Lane, Language], asked: str | None) -> Language:

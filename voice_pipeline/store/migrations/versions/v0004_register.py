@@ -13,7 +13,7 @@ down_revision = "0003"
 INDEXES = {
     "calls_by_time": ["tenant", "received_at", "call"],
     "calls_by_status": ["tenant", "status", "received_at"],
-    "calls_by_customer": ["tenant", "customer_ref"],
+    "calls_by_customer": ["tenant", "customer_ref", "received_at", "call"],
     "calls_by_sha256": ["tenant", "sha256"],
 }
 TABLES = ("executors", "events", "idempotency", "revisions")
@@ -96,6 +96,8 @@ def upgrade() -> None:
         sa.Column("host", sa.String(200), nullable=False),
         sa.Column("queues", sa.String(200), nullable=False),
     )
+    with op.batch_alter_table("deliveries") as deliveries:
+        deliveries.alter_column("target", type_=sa.Text, existing_nullable=False)
     if op.get_bind().dialect.name == "sqlite":
         op.execute("create virtual table call_texts using fts5(call unindexed, body)")
     else:
@@ -112,6 +114,8 @@ def downgrade() -> None:
         op.drop_table(table)
     for name in INDEXES:
         op.drop_index(name, "calls")
+    with op.batch_alter_table("deliveries") as deliveries:
+        deliveries.alter_column("target", type_=sa.String(200), existing_nullable=False)
     with op.batch_alter_table("calls") as calls:
         for column in added():
             calls.drop_column(column.name)
