@@ -19,7 +19,7 @@ from typing import Any, Self
 
 from voice_pipeline import __version__, adapters
 from voice_pipeline.audio.layout import is_mono
-from voice_pipeline.config import Part, Settings, given_secret, models_dir, secret
+from voice_pipeline.config import Part, Settings, models_dir, secret
 from voice_pipeline.domain import CaseNote, Recording, Ref
 from voice_pipeline.embedding import build_embedder
 from voice_pipeline.engine.durable import Engine, Entry
@@ -31,7 +31,7 @@ from voice_pipeline.knowledge.index import Knowledge, fingerprint
 from voice_pipeline.knowledge.library import Library
 from voice_pipeline.knowledge.shelf import open_knowledge
 from voice_pipeline.note import note_json
-from voice_pipeline.opening import open_store
+from voice_pipeline.opening import build_tracing, open_store
 from voice_pipeline.overview import Overview, look
 from voice_pipeline.pipeline import Outcome, Stages
 from voice_pipeline.policy.load import load_pack
@@ -40,7 +40,6 @@ from voice_pipeline.ports import Analyst, Connector, Diarizer, Embedder, Stage, 
 from voice_pipeline.redactors import build_redactor, planned_redactor
 from voice_pipeline.results import CallResult
 from voice_pipeline.scrub import Scrubber
-from voice_pipeline.tracing import Tracing, exporting
 
 DAY = 86_400.0  # seconds
 
@@ -402,15 +401,6 @@ class Kit:
         self.store.sweep()
         days = load_pack(self.settings.policy).retention.raw_audio_days
         return self.store.purge_raw_audio(time.time() - days * DAY)
-
-
-def build_tracing(settings: Settings) -> Tracing:
-    """Return tracing to the collector of the settings; off where they name none."""
-    chosen = settings.telemetry
-    if chosen.otlp_endpoint is None:
-        return Tracing()
-    headers = {name: given_secret(value) for name, value in chosen.otlp_headers.items()}
-    return exporting(chosen.otlp_endpoint, headers, __version__)
 
 
 def build_transcriber(

@@ -1,4 +1,4 @@
-"""Opens the store that the settings name; looks up secrets that they only point at."""
+"""Opens what the settings name, store and tracing; looks up secrets that they only point at."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from contextlib import contextmanager
 
 import sqlalchemy as sa
 
+from voice_pipeline import __version__
 from voice_pipeline.config import Settings, given_secret, secret
 from voice_pipeline.errors import BadInput, Misconfigured
 from voice_pipeline.store import Store
 from voice_pipeline.store.blobs import Bucket
 from voice_pipeline.store.database import check_schema, open_database
 from voice_pipeline.store.keys import parse_key
+from voice_pipeline.tracing import Tracing, exporting
 
 
 def open_store(settings: Settings) -> Store:
@@ -35,6 +37,15 @@ def open_store(settings: Settings) -> Store:
             parse_key(secret(settings.signing_key), "signing_key") if settings.signing_key else None
         ),
     )
+
+
+def build_tracing(settings: Settings) -> Tracing:
+    """Return tracing to the collector of the settings; off where they name none."""
+    chosen = settings.telemetry
+    if chosen.otlp_endpoint is None:
+        return Tracing()
+    headers = {name: given_secret(value) for name, value in chosen.otlp_headers.items()}
+    return exporting(chosen.otlp_endpoint, headers, __version__)
 
 
 def has_store(settings: Settings) -> bool:

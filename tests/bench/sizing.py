@@ -24,8 +24,12 @@ CALLS = (1_000, 10_000, 100_000)
 GPU = 0.02  # an assumption, measured by nobody here: seconds of a GPU per second of recording
 
 
-def costs(data: Path) -> tuple[float, float, float]:
-    """Return seconds of hearing and of all else per second of recording, and the seconds heard."""
+def costs(data: Path, processor: float | None) -> tuple[float, float, float]:
+    """Return seconds of hearing and of all else per second of recording, and the seconds heard.
+
+    Args:
+        processor: seconds of one processor that the run took; None: the stages' own time.
+    """
     engine: sa.Engine = open_database(None, data / "calls.db")
     with engine.connect() as db:
         sums = counted(db)
@@ -33,7 +37,8 @@ def costs(data: Path) -> tuple[float, float, float]:
     heard = sums["stage_audio"][HEARING]
     spent = sums["stage_seconds"]
     rest = sum(seconds for stage, seconds in spent.items() if stage != HEARING)
-    return spent[HEARING] / heard, rest / heard, heard
+    scale = 1.0 if processor is None else processor / (spent[HEARING] + rest)
+    return spent[HEARING] * scale / heard, rest * scale / heard, heard
 
 
 def workers(calls: int, minutes: float, cost: float) -> int:
@@ -46,8 +51,11 @@ def main() -> None:
     given.add_argument("--data", type=Path, required=True, help="data folder, SQLite")
     given.add_argument("--minutes", type=float, default=5.0, help="length of a call")
     given.add_argument("--gpu", type=float, default=GPU, help="real-time factor on a GPU")
+    given.add_argument(
+        "--processor", type=float, help="user and sys of `time`, where the machine was shared"
+    )
     options = given.parse_args()
-    hearing, rest, heard = costs(options.data)
+    hearing, rest, heard = costs(options.data, options.processor)
     print(f"of {heard / 60:.0f} minutes: hearing {hearing:.3f}, all else {rest:.3f} s per s\n")
     print("| calls a day | recordings | all else: cores | hearing: cores | or GPUs |")
     print("| --- | --- | --- | --- | --- |")
