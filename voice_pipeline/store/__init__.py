@@ -280,10 +280,11 @@ class Store:
         }
         done = {"call": ref.call, "stage": stage, "share": 1.0, "seconds": seconds, "at": now}
         with self.database.begin() as db:
-            if add_new(db, results, row):
+            new = add_new(db, results, row)
+            put_row(db, progress, done)
+            if new:  # last, since everybody adds to the same sums
                 spent = {("stage_seconds", stage): seconds, ("stage_runs", stage): 1.0}
                 tallies.count(db, {**spent, ("stage_audio", stage): audio})
-            put_row(db, progress, done)
 
     def count(self, added: tallies.Tallies) -> None:
         """Add to the sums that figures are made of."""
