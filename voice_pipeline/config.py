@@ -145,8 +145,31 @@ class Serve(BaseModel):
     history_days: float = Field(
         30.0, gt=0, description="days that the engine's history of ended runs is kept"
     )
+    metrics: Literal["open", "key"] = Field(
+        "open",
+        description="who may read /metrics: anybody who reaches the port, or keys that may; they "
+        "hold counts only",
+    )
     read_timeout: float = Field(
         30.0, gt=0, description="seconds after which an upload that sends nothing is cut"
+    )
+
+
+class Telemetry(BaseModel):
+    """Where traces go."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    otlp_endpoint: str | None = Field(
+        None,
+        pattern=r"^https?://",
+        description="collector of traces, for example http://collector:4318/v1/traces; default: "
+        "none, nothing is traced and nothing leaves",
+    )
+    otlp_headers: dict[str, str] = Field(
+        default_factory=dict,
+        repr=False,
+        description="headers for it; values may be env:NAME or file:PATH",
     )
 
 
@@ -249,6 +272,10 @@ class Settings(BaseSettings):
     serve: Serve = Field(
         default_factory=lambda: Serve.model_validate({}),
         description="limits of the running service",
+    )
+    telemetry: Telemetry = Field(
+        default_factory=lambda: Telemetry.model_validate({}),
+        description="traces: `otlp_endpoint` of a collector, `otlp_headers`; default: none",
     )
     jobs: int = Field(1, ge=1, le=64, description="calls worked on at once by `process`")
 

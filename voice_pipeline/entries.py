@@ -6,6 +6,8 @@ Reads released records only: of a held call nothing is searchable, and its row s
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +22,8 @@ from voice_pipeline.domain import (
 from voice_pipeline.engine.durable import Entry
 from voice_pipeline.pipeline import Outcome
 from voice_pipeline.results import warnings_of
+
+KIND = re.compile(r"[A-Z][A-Z_]{0,39}", re.ASCII)
 
 
 def entry(outcome: Outcome, read: Callable[[Ref[Any]], Any]) -> Entry:
@@ -42,7 +46,7 @@ def entry(outcome: Outcome, read: Callable[[Ref[Any]], Any]) -> Entry:
             "detail": reasons[0].detail if reasons else None,
             "review": None,
         }
-        return Entry(values, None)
+        return Entry(values, None, _redacted(redaction))
     flags = sorted({flag.category for flag in note.escalations})
     values |= {
         "code": None,
@@ -52,4 +56,25 @@ def entry(outcome: Outcome, read: Callable[[Ref[Any]], Any]) -> Entry:
         "flags": f",{','.join(flags)}," if flags else None,
         "review": "required" if note.review and note.review.required else None,
     }
-    return Entry(values, "\n".join(turn.text for turn in text.turns))
+    counts = _redacted(redaction) | _claims(note)
+    return Entry(values, "\n".join(turn.text for turn in text.turns), counts)
+
+
+def _redacted(redaction: Redaction) -> dict[tuple[str, str], float]:
+    """Count findings by kind; a kind of a policy's own that is no plain word is `OTHER`."""
+    kinds = Counter(
+        found.label if KIND.fullmatch(found.label) else "OTHER" for found in redaction.findings
+    )
+    return {("redactions", kind): float(number) for kind, number in kinds.items()}
+
+
+def _claims(note: CaseNote) -> dict[tuple[str, str], float]:
+    claims = (
+        *note.summary, *note.facts, *note.actions, *note.commitments, *note.open_questions,
+        *(claim for part in note.sections for claim in part.claims),
+    )  # fmt: skip
+    single = sum(claim is not None for claim in (note.reason, note.cancellation_reason))
+    return {
+        ("claims", "verified"): float(len(claims) + single),
+        ("claims", "unverified"): float(len(note.unverified)),
+    }

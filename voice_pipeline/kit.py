@@ -31,7 +31,8 @@ from voice_pipeline.knowledge.index import Knowledge, fingerprint
 from voice_pipeline.knowledge.library import Library
 from voice_pipeline.knowledge.shelf import open_knowledge
 from voice_pipeline.note import note_json
-from voice_pipeline.opening import open_store
+from voice_pipeline.opening import build_tracing, open_store
+from voice_pipeline.overview import Overview, look
 from voice_pipeline.pipeline import Outcome, Stages
 from voice_pipeline.policy.load import load_pack
 from voice_pipeline.policy.pack import Pack, Words
@@ -55,7 +56,8 @@ class Kit:
         self.store = open_store(settings)
         self._stages: dict[str, Stages] = {}
         self._building = threading.Lock()
-        self.engine = Engine(self.store, self, duty)
+        self.tracing = build_tracing(settings)
+        self.engine = Engine(self.store, self, duty, self.tracing)
         if self.store.register.unplanned():
             self.engine.remember()
         self.evidence = Evidence(self.store, self.engine)
@@ -383,6 +385,10 @@ class Kit:
 
         payload = note_json(self.engine.read(note))
         deliver(note, payload, target, connector=build_connector(target), store=self.store)
+
+    def overview(self) -> Overview:
+        """Return what goes on in the whole service."""
+        return look(self.store.database, self.engine.database, self.store.root)
 
     # ------------------------------------------------------------ upkeep
 

@@ -25,13 +25,14 @@ from voice_pipeline.domain import Ref
 from voice_pipeline.engine.queues import BACKFILL, CRM, LIVE, Duty, Lanes
 from voice_pipeline.errors import BadInput, PipelineError, Retryable
 from voice_pipeline.intake import AgentChannel, check_metadata, record_received
-from voice_pipeline.kit import DAY, Kit
+from voice_pipeline.kit import Kit
 from voice_pipeline.store.register import Admission, CallRow
 
 log = logging.getLogger(__name__)
 
 LOOK = 1.0  # seconds between looks for calls that nobody has handed over
 SIDES: tuple[AgentChannel, ...] = ("auto", "left", "right")
+DAY = 86_400.0  # seconds
 UPKEEP = 60.0  # seconds between rounds of upkeep
 
 
@@ -196,7 +197,8 @@ class Service:
         return rows[: max(0, ahead - store.backlog.in_hand())]
 
     def _history(self) -> float:
-        return self.kit.settings.serve.history_days * DAY
+        days: float = self.kit.settings.serve.history_days
+        return days * DAY
 
     def _keep_house(self) -> None:
         while not self._stop.is_set():
@@ -295,6 +297,7 @@ class Arrival:
             once=once,
             key=hashlib.sha256(key.encode()).hexdigest() if key is not None else None,
             fingerprint=hashlib.sha256(body.encode()).hexdigest(),
+            trace=service.kit.tracing.current(),
         )
         try:
             row = store.register.admit(admission)

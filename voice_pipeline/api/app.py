@@ -14,7 +14,16 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from voice_pipeline import __version__
-from voice_pipeline.api import calls, erasure, imports, problems, results, reviews, uploads
+from voice_pipeline.api import (
+    calls,
+    erasure,
+    imports,
+    metrics,
+    problems,
+    results,
+    reviews,
+    uploads,
+)
 from voice_pipeline.api.guard import Guard, open_to_all, protect
 from voice_pipeline.errors import Retryable
 from voice_pipeline.service import Overloaded, Service
@@ -89,11 +98,15 @@ def create_app(service: Service, guard: Guard) -> FastAPI:
     )
     app.state.service = service
     app.state.references = References(service.kit.settings)
+    seen = metrics.Seen(service.kit.overview, service.kit.settings.serve.dead_after)
+    app.state.seen = seen
     protect(app, guard)
     problems.install(app)
     parts = (uploads, imports, calls, results, erasure, reviews)
-    for router in (*(part.router for part in parts), probes):
+    figures = metrics.router(keyed=service.kit.settings.serve.metrics == "key")
+    for router in (*(part.router for part in parts), probes, figures):
         app.include_router(router, responses=problems.RESPONSES)
 
     app.add_middleware(SecurityHeaders)
+    app.add_middleware(metrics.Watched, seen=seen, tracing=service.kit.tracing)
     return app

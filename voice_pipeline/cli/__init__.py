@@ -18,6 +18,7 @@ from voice_pipeline.cli.keeping import backup, master_key_app
 from voice_pipeline.cli.keys import access_log_app, keys_app
 from voice_pipeline.cli.knowledge import knowledge_app
 from voice_pipeline.cli.machine import machine_app
+from voice_pipeline.cli.running import running_app
 from voice_pipeline.cli.ways import ways_app
 from voice_pipeline.errors import BadInput, Misconfigured, PipelineError
 
@@ -33,6 +34,7 @@ policy_app = typer.Typer(help="Rules, taxonomy and thresholds.", no_args_is_help
 models_app = typer.Typer(help="What models there are, and which are here.", no_args_is_help=True)
 log_app = typer.Typer(help="Redaction logs.", no_args_is_help=True)
 calls_app = typer.Typer(help="Calls in the data folder.", no_args_is_help=True)
+app.add_typer(running_app)
 app.add_typer(policy_app, name="policy")
 app.add_typer(models_app, name="models")
 app.add_typer(log_app, name="log")
@@ -277,53 +279,6 @@ def evaluate(
             as_json=as_json,
             settings_file=context.obj["config"],
             state=context.obj["data"],
-        )
-    )
-
-
-@app.command(epilog="Example: voice-pipeline --data state serve --port 8000")
-def serve(
-    context: typer.Context,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)] = 8000,
-    queues: Annotated[
-        str,
-        typer.Option(help="Queues to work off here, between commas; `none` answers HTTP alone."),
-    ] = "calls,gpu,llm,crm",
-    demo: Annotated[bool, typer.Option("--demo", help="Make a key and say how to begin.")] = False,
-) -> None:
-    """Take recordings in over HTTP and work on them, all in this process."""
-    from voice_pipeline.cli.serve import serve as run
-
-    raise typer.Exit(
-        run(
-            context.obj["data"],
-            context.obj["config"],
-            host=host,
-            port=port,
-            queues=queues.split(","),
-            demo=demo,
-        )
-    )
-
-
-@app.command(epilog="Example: voice-pipeline --config site.toml worker --queues gpu")
-def worker(
-    context: typer.Context,
-    queues: Annotated[str, typer.Option(help="Queues to work off, between commas.")],
-    concurrency: Annotated[
-        int | None, typer.Option(help="Runs at once. [default: serve.calls]", min=1)
-    ] = None,
-) -> None:
-    """Work on calls that another process took in."""
-    from voice_pipeline.cli.serve import work
-
-    raise typer.Exit(
-        work(
-            context.obj["data"],
-            context.obj["config"],
-            queues=queues.split(","),
-            concurrency=concurrency,
         )
     )
 

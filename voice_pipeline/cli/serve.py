@@ -37,7 +37,6 @@ def serve(
 
     settings = load_settings(config, data=data)
     duty = _duty(settings, () if list(queues) == ["none"] else q.queue_names(queues or q.QUEUES))
-    _logging()
     kit = Kit(settings, duty)
     if demo:
         _demo_key(kit, host, port)
@@ -64,7 +63,6 @@ def work(
         )
     names = q.queue_names(queues)
     duty = _duty(settings, names)
-    _logging()
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -93,15 +91,6 @@ def _demo_key(kit: Kit, host: str, port: int) -> None:
         file=sys.stderr,
         flush=True,
     )
-
-
-def _logging() -> None:
-    """Say what happens on stderr: times, levels, codes; never call content."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("dbos").setLevel(logging.CRITICAL)
-    for name in ("httpx", "presidio-analyzer", "faster_whisper"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # repeats what was sent
 
 
 def _leave(code: int) -> None:

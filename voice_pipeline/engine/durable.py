@@ -6,23 +6,23 @@ result under call, stage, version and inputs. Refuses to put content into the jo
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from dbos import DBOS, SetEnqueueOptions, SetWorkflowID, StepOptions
 from dbos._error import DBOSMaxStepRetriesExceeded
 
-from voice_pipeline.codec import build, decode, encode, plain
+from voice_pipeline.codec import build, plain
 from voice_pipeline.domain import CaseNote, Received, Ref
 from voice_pipeline.engine.executors import Executor
 from voice_pipeline.engine.heartbeats import Heartbeats
 from voice_pipeline.engine.journal import JournalSerializer
+from voice_pipeline.engine.memo import FORGOTTEN, Memo
 from voice_pipeline.engine.naming import (
     OPEN,
     attempt,
@@ -39,6 +39,9 @@ from voice_pipeline.pipeline import Outcome, Stages, understand
 from voice_pipeline.ports import Stage
 from voice_pipeline.store import Store
 from voice_pipeline.store.register import Revision
+from voice_pipeline.tracing import Tracing
+
+log = logging.getLogger(__name__)
 
 # Ours, not the default hash of the code: a deploy must not strand the calls in flight. It grows
 # when the order of steps in a run changes; `adopt` then starts the older runs anew, and whatever
@@ -47,7 +50,6 @@ APPLICATION_VERSION = "2"
 MAX_RECOVERIES = 20  # a call that keeps killing its process is given up after so many
 STAGE_ATTEMPTS = 3  # for Retryable errors, with growing pauses
 POLL = 0.1  # seconds
-FORGOTTEN = "input_forgotten"
 ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 PRUNED_AT_ONCE = 1000
 SEEN = 5 * POLL  # seconds in which every look for a run's end has happened
@@ -71,24 +73,34 @@ class Entry:
 
     values: Mapping[str, Any]  # columns of the register
     text: str | None  # redacted, to be searched; None: nothing may be found
+    counts: Mapping[tuple[str, str], float] = field(default_factory=dict)  # for the tallies
 
 
 class Engine:
     """Starts calls, brings back those of dead processes, and says how they ended."""
 
-    def __init__(self, store: Store, workshop: Workshop, duty: Duty | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        workshop: Workshop,
+        duty: Duty | None = None,
+        tracing: Tracing | None = None,
+    ) -> None:
         """
         Args:
             store: where results are kept.
             workshop: makes the stages.
             duty: which queues this process works off; None: it runs its own calls only.
+            tracing: makes spans; None: nobody does.
         """
         self._store, self._workshop, duty = store, workshop, duty or Duty()
+        self._tracing = tracing or Tracing()
+        self.memo = Memo(store, self._tracing, lambda stage, point: self.reached(stage, point))
         self.register = store.register
         with store.setup_lock():
             self._executor = Executor(store.root / "executors")
-            self._database = store.engine_database()
-            self._many = self._database.dialect.name != "sqlite"  # machines
+            self.database = store.engine_database()
+            self._many = self.database.dialect.name != "sqlite"  # machines
             self.heartbeats = Heartbeats(
                 store.database, self._executor.id, duty.queues, duty.dead_after
             )
@@ -98,7 +110,7 @@ class Engine:
             DBOS(
                 config={
                     "name": "voice-pipeline",
-                    "system_database_engine": self._database,
+                    "system_database_engine": self.database,
                     "serializer": JournalSerializer(),
                     "executor_id": self._executor.id,
                     "application_version": APPLICATION_VERSION,
@@ -123,7 +135,7 @@ class Engine:
             @DBOS.workflow(name="stage", max_recovery_attempts=MAX_RECOVERIES)
             def stage(plan: str, name: str, refs: Sequence[Ref[Any]]) -> Ref[Any]:
                 do: Stage[Any] = getattr(self._workshop.stages(plan), name)
-                result: Ref[Any] = DBOS.run_step(_options(name), self.do, do, refs)
+                result: Ref[Any] = DBOS.run_step(_options(name), self.memo.do, do, refs)
                 return result
 
             @DBOS.workflow(name="deliver", max_recovery_attempts=MAX_RECOVERIES)
@@ -348,8 +360,9 @@ class Engine:
             drain: seconds to let running ones come to their end; no new ones are taken up.
         """
         DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=drain)
+        self._tracing.close()
         self.heartbeats.stop()
-        self._database.dispose()
+        self.database.dispose()
         self._executor.close()
 
     # ------------------------------------------------------------ inside a run
@@ -364,11 +377,17 @@ class Engine:
         """Run the pipeline and keep in the register how it went. Every write can be repeated."""
         call, run = received.call, str(DBOS.workflow_id)
         self.register.begin(call, plan, run, attempt(run))
+        log.info("call taken up", extra={"call": call})
+        row = self.register.get(call) if self._tracing.on else None
+        if row is not None and lanes:
+            self._tracing.waited("queue calls", row.received_at, lambda: row.trace, call=call)
         try:
-            outcome = understand(
-                received, _DurableRun(self, plan, targets, lanes), self._workshop.stages(plan)
-            )
+            with self._tracing.span("call", lambda: row.trace if row else None, call=call):
+                outcome = understand(
+                    received, _DurableRun(self, plan, targets, lanes), self._workshop.stages(plan)
+                )
         except PipelineError as error:
+            log.warning("call failed", extra={"call": call, "code": error.code})
             if lanes and self.again(run, error):
                 self.register.resubmit(call, plan, attempt(run) + 1)
             else:
@@ -383,29 +402,15 @@ class Engine:
         if entry.text is not None:
             self.register.index(call, entry.text)
         text = json.dumps(plain(outcome), sort_keys=True)
-        self.register.end(Revision(call, 0, plan, run, outcome.status, text, at), **entry.values)
-
-    def do(self, stage: Stage[Any], refs: Sequence[Ref[Any]]) -> Ref[Any]:
-        """Run one stage, or return what it gave before on the same inputs."""
-        store, call = self._store, refs[0].call
-        key = _memo_key(stage, refs)
-        kept = store.result(call, stage.name, key)
-        if kept is not None:
-            store.note_progress(call, stage.name, 1.0, 0.0)
-            return kept
-        self.reached(stage.name, "before")
-        if stage.lane == "gpu":  # the one that takes long enough to be watched
-            store.note_progress(call, stage.name, 0.0)
-        started = time.perf_counter()
-        made = stage.do(*[self._read(ref) for ref in refs])
-        self.reached(stage.name, "made")
-        ref = store.shelf.put(call, type(made).__name__, encode(made))
-        self.reached(stage.name, "stored")
-        store.keep_result(stage.name, key, ref, time.perf_counter() - started)
-        return ref
+        revision = Revision(call, 0, plan, run, outcome.status, text, at)
+        self.register.end(revision, entry.counts, **entry.values)
+        log.info(f"call {outcome.status}", extra={"call": call, "code": entry.values.get("code")})
 
     def do_delivery(self, note: Ref[CaseNote], target: str) -> None:
-        DBOS.run_step(_options("deliver"), self._workshop.deliver, target, note)
+        call = note.call
+        with self._tracing.span("deliver", lambda: self.memo.trace(call), call=call):
+            DBOS.run_step(_options("deliver"), self._workshop.deliver, target, note)
+        log.info("note delivered", extra={"call": call})
 
     def start_deliveries(
         self, note: Ref[CaseNote], targets: Sequence[str], *, queued: bool
@@ -432,19 +437,7 @@ class Engine:
         self._store.forget(refs)
 
     def read(self, ref: Ref[Any]) -> Any:
-        return decode(self._store.shelf.get(ref))
-
-    def _read(self, ref: Ref[Any]) -> Any:
-        try:
-            return self.read(ref)
-        except Permanent as error:
-            if error.code != "erased":
-                raise
-            self._store.check_kept(ref.call)
-            self._store.invalidate(ref)  # the next attempt makes it anew
-            raise Permanent(
-                f"the {ref.kind} of this call is no longer kept", code=FORGOTTEN
-            ) from error
+        return self.memo.read(ref)
 
     def reached(self, stage: str, point: str) -> None:
         """Named points of a stage's life; the crash tests end the process at each of them."""
@@ -452,12 +445,19 @@ class Engine:
     def in_lane(self, plan: str, stage: Stage[Any], refs: Sequence[Ref[Any]], priority: int) -> Any:
         """Have a stage done by the workers of its lane, and wait for it."""
         name = lane_name(str(DBOS.workflow_id), stage.name)
-        with SetWorkflowID(name), SetEnqueueOptions(priority=priority):
-            handle = DBOS.enqueue_workflow(stage.lane, self._stage, plan, stage.name, list(refs))
-        return handle.get_result(polling_interval_sec=POLL)
+        with self._tracing.span(f"queue {stage.lane}", call=refs[0].call, stage=stage.name):
+            with SetWorkflowID(name), SetEnqueueOptions(priority=priority):
+                handle = DBOS.enqueue_workflow(
+                    stage.lane, self._stage, plan, stage.name, list(refs)
+                )
+            return handle.get_result(polling_interval_sec=POLL)
 
     def _take_over(self, executor: str) -> int:
-        return len(DBOS._recover_pending_workflows([executor]))
+        taken = len(DBOS._recover_pending_workflows([executor]))
+        if taken:
+            self._store.count({("takeovers", ""): float(taken)})
+            log.warning("runs of a worker that is gone were taken over: %d", taken)
+        return taken
 
     def _alive(self, executor: str) -> bool:
         if self._many:
@@ -478,7 +478,7 @@ class _DurableRun:
         try:
             if stage.lane in self._lanes.names:
                 return self._engine.in_lane(self._plan, stage, refs, self._lanes.priority)
-            return DBOS.run_step(_options(stage.name), self._engine.do, stage, refs)
+            return DBOS.run_step(_options(stage.name), self._engine.memo.do, stage, refs)
         except DBOSMaxStepRetriesExceeded as given_up:
             last = given_up.errors[-1] if given_up.errors else None
             if isinstance(last, PipelineError):  # says what did not answer
@@ -504,8 +504,3 @@ def _options(name: str) -> StepOptions:
         "backoff_rate": 4.0,
         "should_retry": lambda error: isinstance(error, Retryable),
     }
-
-
-def _memo_key(stage: Stage[Any], refs: Sequence[Ref[Any]]) -> str:
-    text = json.dumps([stage.name, stage.version, [[r.kind, r.sha256] for r in refs]])
-    return hashlib.sha256(text.encode()).hexdigest()

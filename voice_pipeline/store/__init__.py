@@ -21,6 +21,7 @@ import sqlalchemy as sa
 from redaction.hashes import HashKey
 from voice_pipeline.domain import Receipt, Ref
 from voice_pipeline.errors import Misconfigured, Permanent
+from voice_pipeline.store import tallies
 from voice_pipeline.store.backlog import Backlog
 from voice_pipeline.store.blobs import Bucket, open_blobs
 from voice_pipeline.store.database import (
@@ -331,8 +332,14 @@ class Store:
             row = db.execute(sa.select(results.c.kind, results.c.sha256).where(where)).first()
         return Ref(call, row.kind, row.sha256) if row else None
 
-    def keep_result(self, stage: str, key: str, ref: Ref[Any], seconds: float) -> None:
-        """Keep what a stage gave, and that it is done."""
+    def keep_result(
+        self, stage: str, key: str, ref: Ref[Any], seconds: float, audio: float = 0.0
+    ) -> None:
+        """Keep what a stage gave, that it is done, and how long it took.
+
+        Args:
+            audio: seconds of the recording that it worked on; 0: it does not matter to it.
+        """
         now = time.time()
         row = {
             "call": ref.call,
@@ -345,9 +352,17 @@ class Store:
         }
         done = {"call": ref.call, "stage": stage, "share": 1.0, "seconds": seconds, "at": now}
         with self.database.begin() as db:
-            add_new(db, results, row)
+            new = add_new(db, results, row)
             put_row(db, progress, done)
             check_kept(db, ref.call)
+            if new:  # last, since everybody adds to the same sums
+                spent = {("stage_seconds", stage): seconds, ("stage_runs", stage): 1.0}
+                tallies.count(db, {**spent, ("stage_audio", stage): audio})
+
+    def count(self, added: tallies.Tallies) -> None:
+        """Add to the sums that figures are made of."""
+        with self.database.begin() as db:
+            tallies.count(db, added)
 
     def made_at(self, ref: Ref[Any]) -> float:
         """Return when a stage first gave this record, in seconds since the epoch."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -169,6 +170,18 @@ def put_row(db: sa.Connection, table: sa.Table, row: Mapping[str, Any]) -> None:
     db.execute(statement.on_conflict_do_update(index_elements=keys, set_=rest))
 
 
+def add_to(
+    db: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]], column: str
+) -> None:
+    """Add each row, or its number in `column` to that of the row with the same primary key."""
+    keys = [one.name for one in table.primary_key]
+    statement = _insert(db)(table)
+    added = table.c[column] + statement.excluded[column]
+    db.execute(
+        statement.on_conflict_do_update(index_elements=keys, set_={column: added}), list(rows)
+    )
+
+
 def migrate(engine: sa.Engine) -> None:
     """Bring the schema to the newest revision; several processes may do so at once.
 
@@ -188,6 +201,33 @@ def migrate(engine: sa.Engine) -> None:
                 "the database was used by a newer release; install that one, or restore a backup",
                 code="newer_schema",
             ) from error
+
+
+def check_schema(engine: sa.Engine) -> None:
+    """Refuse a database whose schema is not this release's, for those who only look.
+
+    Raises:
+        Misconfigured: it is another (code `other_schema`), or does not answer (code `database`).
+    """
+    try:
+        with engine.connect() as db:
+            newest = ScriptDirectory.from_config(alembic_config(db)).get_current_head()
+            here = (
+                db.scalar(sa.text("select version_num from alembic_version"))
+                if sa.inspect(db).has_table("alembic_version")
+                else None
+            )
+    except sa.exc.DBAPIError as error:
+        raise Misconfigured(
+            f"the database does not answer ({type(error.orig).__name__}); is it running?",
+            code="database",
+        ) from None  # the driver's message names host and user
+    if here != newest:
+        raise Misconfigured(
+            "the database is of another release than this command; "
+            "start the service of this release once, or use the command of the other",
+            code="other_schema",
+        )
 
 
 def alembic_config(connection: sa.Connection) -> Config:

@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from voice_pipeline.errors import BadInput
-from voice_pipeline.store import texts
+from voice_pipeline.store import tallies, texts
 from voice_pipeline.store.database import add_new, deciding
 from voice_pipeline.store.kept import check_kept, erased, is_kept
 from voice_pipeline.store.tables import calls, events, idempotency, revisions
@@ -71,6 +71,7 @@ class CallRow:
     flags: str | None
     warnings: str | None
     review: str | None
+    trace: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,7 @@ class Admission:
     key: str | None = None  # sha256 of the Idempotency-Key
     fingerprint: str = ""
     once: bool = False  # bytes that the tenant handed in before make no second call
+    trace: str | None = None  # W3C traceparent of the upload
 
 
 class Register:
@@ -167,6 +169,7 @@ class Register:
                 "tenant": a.tenant, "status": "received", "plan": a.plan, "run": None,
                 "targets": json.dumps(list(a.targets)), "name": a.name[:400], "sha256": a.sha256,
                 "size": a.size, "uploaded_by": a.uploaded_by, "backfill": a.backfill,
+                "trace": a.trace,
                 "duplicate_of": twin, "code": None, "detail": None, "ended_at": None,
                 **{name: _short(a.metadata.get(name)) for name in METADATA},
             }  # fmt: skip
@@ -214,11 +217,12 @@ class Register:
         with self._database.begin() as db:
             return self._change(db, call, event, unless, values)
 
-    def end(self, revision: Revision, **values: Any) -> bool:
+    def end(self, revision: Revision, counts: tallies.Tallies | None = None, **values: Any) -> bool:
         """Keep how a run ended and show it as the call's state; the second time nothing happens.
 
         Args:
             revision: its `number` is chosen here.
+            counts: what is added to the tallies.
             values: columns of the call that the run found out.
         """
         with deciding(self._database) as db:
@@ -241,6 +245,15 @@ class Register:
                     status=revision.status, outcome=revision.outcome, made_at=revision.made_at,
                 )
             )  # fmt: skip
+            begun = db.execute(
+                sa.select(calls.c.received_at, calls.c.backfill)
+                .where(calls.c.call == revision.call)
+            ).one()  # fmt: skip
+            added = dict(counts or {})
+            if revision.status == "done" and number == 1:  # later ones were not uploaded then
+                waited = revision.made_at - begun.received_at
+                added |= tallies.to_note(waited, backfill=begun.backfill)
+            tallies.count(db, added)
             return self._change(
                 db,
                 revision.call,
@@ -449,6 +462,8 @@ class Register:
         ).rowcount
         if changed:
             told = {k: v for k, v in values.items() if k in ("status", "code", "revision")}
+            if values.get("status") in FINAL:
+                tallies.count(db, tallies.ended(values["status"], values.get("code")))
             self._event(db, event, call, told)
         return bool(changed)
 

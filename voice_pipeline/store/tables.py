@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 
 metadata = sa.MetaData()
+
+
+def where(condition: str) -> dict[str, Any]:
+    """Return the arguments of an index over some rows only."""
+    return {"sqlite_where": sa.text(condition), "postgresql_where": sa.text(condition)}
+
 
 # one row a call; wrapped_key is NULL once the call was erased, and so is what was said about it
 calls = sa.Table(
@@ -48,6 +56,12 @@ calls = sa.Table(
     sa.Column("flags", sa.Text, nullable=True),  # categories, sorted, between commas
     sa.Column("warnings", sa.Text, nullable=True),  # JSON: codes and details, no content
     sa.Column("review", sa.String(12), nullable=True),  # required approved rejected; NULL: none
+    sa.Column("trace", sa.String(55), nullable=True),  # W3C traceparent of its upload
+    # of all tenants, for figures: what is open can be counted without what has ended
+    sa.Index(
+        "calls_by_state", "status", "backfill", "code", "received_at", **where("plan is not null")
+    ),
+    sa.Index("calls_in_review", "received_at", **where("review = 'required'")),
     sa.Index("calls_by_time", "tenant", "received_at", "call"),
     sa.Index("calls_by_status", "tenant", "status", "received_at"),
     sa.Index("calls_by_customer", "tenant", "customer_ref", "received_at", "call"),
@@ -67,6 +81,15 @@ revisions = sa.Table(
     sa.Column("outcome", sa.Text, nullable=False),  # JSON: names of kept records
     sa.Column("made_at", sa.Float, nullable=False),
     sa.UniqueConstraint("call", "run"),
+)
+
+# sums that only grow, for figures; no call is named
+tallies = sa.Table(
+    "tallies",
+    metadata,
+    sa.Column("name", sa.String(40), primary_key=True),
+    sa.Column("label", sa.String(80), primary_key=True),
+    sa.Column("amount", sa.Float, nullable=False),
 )
 
 # answers to uploads that carried a key, so that sending one again makes no second call
@@ -161,6 +184,7 @@ deliveries = sa.Table(
     sa.Column("created_at", sa.Float, nullable=False),
     sa.Column("delivered_at", sa.String(40), nullable=True),
     sa.UniqueConstraint("call", "target", "revision"),
+    sa.Index("deliveries_open", "state", "created_at", **where("state <> 'delivered'")),
 )
 
 # API keys: what is needed to know one again, never the key

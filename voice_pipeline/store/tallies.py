@@ -1,0 +1,54 @@
+"""Sums that only grow: how many calls ended how, how long stages took, what was redacted.
+
+Kept beside the calls and added to in the transaction of what they count, so that they survive
+restarts, and outlive erased calls. Names and labels are words of the code, never of a call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import sqlalchemy as sa
+
+from voice_pipeline.store.database import add_to
+from voice_pipeline.store.tables import tallies
+
+Tallies = Mapping[tuple[str, str], float]  # (name, label) -> what is added
+
+# Upper bounds of the seconds from the end of an upload to its note.
+TO_NOTE = (10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 14400.0, float("inf"))
+
+
+def count(db: sa.Connection, added: Tallies) -> None:
+    """Add to sums, in the order of their names: two transactions never wait for one another."""
+    rows = [
+        {"name": name, "label": label, "amount": float(amount)}
+        for (name, label), amount in sorted(added.items())
+        if amount
+    ]
+    if rows:
+        add_to(db, tallies, rows, "amount")
+
+
+def counted(db: sa.Connection) -> dict[str, dict[str, float]]:
+    """Return every sum as {name: {label: amount}}."""
+    found: dict[str, dict[str, float]] = {}
+    for row in db.execute(sa.select(tallies).order_by(tallies.c.name, tallies.c.label)):
+        found.setdefault(row.name, {})[row.label] = row.amount
+    return found
+
+
+def ended(status: str, code: str | None) -> Tallies:
+    """Return what the end of a call adds."""
+    added = {("calls", status): 1.0}
+    if status in ("held", "failed"):
+        added[status, code or "unknown"] = 1.0
+    return added
+
+
+def to_note(seconds: float, *, backfill: bool) -> Tallies:
+    """Return what a note adds that came `seconds` after the end of its upload."""
+    work = "backfill" if backfill else "live"
+    seconds = max(0.0, seconds)
+    bound = next(bound for bound in TO_NOTE if seconds <= bound)
+    return {(f"to_note_{work}", f"{bound:g}"): 1.0, ("to_note_seconds", work): seconds}
