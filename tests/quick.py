@@ -192,4 +192,6 @@ def _form(metadata: dict[str, Any]) -> dict[str, str]:
 
 def _socket() -> socket.socket:
     """Return a socket that asyncio knows for TCP, so that it sends small answers at once."""
-    return socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    made = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    return made

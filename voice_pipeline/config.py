@@ -122,6 +122,9 @@ class Serve(BaseModel):
     drain: int = Field(
         30, ge=0, description="seconds that running calls get to end when the service is stopped"
     )
+    history_days: float = Field(
+        30.0, gt=0, description="days that the engine's history of ended runs is kept"
+    )
     read_timeout: float = Field(
         30.0, gt=0, description="seconds after which an upload that sends nothing is cut"
     )

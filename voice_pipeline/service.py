@@ -23,6 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from voice_pipeline.domain import Ref
 from voice_pipeline.engine.queues import BACKFILL, CRM, LIVE, Duty, Lanes
+from voice_pipeline.erasing import DAY
 from voice_pipeline.errors import BadInput, PipelineError, Retryable
 from voice_pipeline.intake import AgentChannel, check_metadata, record_received
 from voice_pipeline.kit import Kit
@@ -182,6 +183,9 @@ class Service:
                 engine.erase(row.call)  # erased since it was found waiting
         return len(rows)
 
+    def _history(self) -> float:
+        return self.kit.settings.serve.history_days * DAY
+
     def _keep_house(self) -> None:
         while not self._stop.is_set():
             try:
@@ -190,6 +194,8 @@ class Service:
                     self.kit.engine.adopt()
                     self.kit.engine.settle_lost()
                     self.kit.purge()
+                    while self.kit.engine.prune(time.time() - self._history()):
+                        pass
                 self.plan(fresh=True)
             except (PipelineError, SQLAlchemyError, OSError) as error:
                 log.warning("upkeep failed: %s", type(error).__name__)

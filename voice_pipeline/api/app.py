@@ -91,7 +91,7 @@ def create_app(service: Service, guard: Guard) -> FastAPI:
     problems.install(app)
     parts = (uploads, calls, results, erasure, reviews)
     for router in (*(part.router for part in parts), probes):
-        app.include_router(router)
+        app.include_router(router, responses=problems.RESPONSES)
 
     app.add_middleware(SecurityHeaders)
     return app

@@ -138,7 +138,12 @@ def revisions(request: Request, call: str, who: Reader) -> Any:
     }
 
 
-@router.get("/v1/calls/{call}/progress", summary="Follow a call as server-sent events")
+@router.get(
+    "/v1/calls/{call}/progress",
+    summary="Follow a call as server-sent events",
+    response_class=StreamingResponse,
+    responses={200: {"description": "events", "content": {"text/event-stream": {}}}},
+)
 async def progress(request: Request, call: str, who: Reader) -> Response:
     """Send the call's state whenever it changes, until it has ended."""
     await run_in_threadpool(known_call, request, who, call)

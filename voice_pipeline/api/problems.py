@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -45,6 +46,26 @@ STATUS = {
     "bad_form": 400,
     "slow_upload": 408,
     "not_built": 501,
+}
+
+
+PROBLEM = {
+    "type": "object",
+    "required": ["title", "status", "code", "detail"],
+    "properties": {
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "code": {"type": "string", "description": "docs/codes.md lists them"},
+        "detail": {"type": "string", "description": "what is wrong and what to do"},
+    },
+}
+# What any route may answer, for its description.
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {
+        "description": HTTPStatus(status).phrase,
+        "content": {MEDIA_TYPE: {"schema": PROBLEM}},
+    }
+    for status in (400, 401, 403, 404, 405, 408, 409, 410, 413, 415, 416, 422, 429, 500, 501, 503)
 }
 
 

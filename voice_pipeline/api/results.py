@@ -75,6 +75,13 @@ def read(request: Request, ref: Ref[Any] | None) -> Any:
     return service.kit.engine.read(ref)
 
 
+def sends(media_type: str) -> dict[str, Any]:
+    """Return what a route's description says of the form of its answer."""
+    said = {200: {"description": "the result", "content": {media_type: {}}},
+            304: {"description": "unchanged"}}  # fmt: skip
+    return {"response_class": Response, "responses": said}
+
+
 def look(request: Request, who: Principal, permission: str, what: str, call: str) -> None:
     guard: Guard = request.app.state.guard
     guard.record(request, who, permission, what, call=call)
@@ -93,7 +100,7 @@ def as_json(document: Any) -> bytes:
     return json.dumps(document, ensure_ascii=False, allow_nan=False).encode()
 
 
-@router.get("/v1/calls/{call}/note", summary="The case note")
+@router.get("/v1/calls/{call}/note", summary="The case note", **sends("application/json"))
 def note(
     request: Request,
     call: str,
@@ -110,7 +117,9 @@ def note(
     return send(request, body, "application/json")
 
 
-@router.get("/v1/calls/{call}/transcript", summary="The redacted transcript")
+@router.get(
+    "/v1/calls/{call}/transcript", summary="The redacted transcript", **sends("application/json")
+)
 def transcript(
     request: Request,
     call: str,
@@ -123,7 +132,9 @@ def transcript(
     return send(request, body, "application/json")
 
 
-@router.get("/v1/calls/{call}/captions", summary="The redacted transcript as WebVTT")
+@router.get(
+    "/v1/calls/{call}/captions", summary="The redacted transcript as WebVTT", **sends("text/vtt")
+)
 def subtitles(
     request: Request,
     call: str,
@@ -136,7 +147,11 @@ def subtitles(
     return send(request, body, "text/vtt; charset=utf-8")
 
 
-@router.get("/v1/calls/{call}/redaction-log", summary="The signed redaction log")
+@router.get(
+    "/v1/calls/{call}/redaction-log",
+    summary="The signed redaction log",
+    **sends("application/x-ndjson"),
+)
 def redaction_log(
     request: Request,
     call: str,
@@ -152,7 +167,9 @@ def redaction_log(
     return send(request, body, "application/x-ndjson")
 
 
-@router.get("/v1/calls/{call}/vcon", summary="The call as an IETF vCon")
+@router.get(
+    "/v1/calls/{call}/vcon", summary="The call as an IETF vCon", **sends("application/json")
+)
 def vcon(
     request: Request, call: str, who: Annotated[Principal, Depends(allowed("vcon.read"))]
 ) -> Response:
@@ -160,7 +177,7 @@ def vcon(
     raise BadInput("this release writes no vCon yet", code="not_built")
 
 
-@router.get("/v1/calls/{call}/audio", summary="The muted recording as FLAC")
+@router.get("/v1/calls/{call}/audio", summary="The muted recording as FLAC", **sends("audio/flac"))
 def audio(
     request: Request,
     call: str,

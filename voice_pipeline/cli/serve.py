@@ -94,6 +94,7 @@ def _logging() -> None:
     logging.getLogger("dbos").setLevel(logging.CRITICAL)
     for name in ("httpx", "presidio-analyzer", "faster_whisper"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # repeats what was sent
 
 
 def _leave(code: int) -> None:

@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from dbos import DBOS, SetEnqueueOptions, SetWorkflowID, StepOptions
@@ -20,6 +21,7 @@ from dbos._error import DBOSMaxStepRetriesExceeded
 from voice_pipeline.codec import build, decode, encode, plain
 from voice_pipeline.domain import CaseNote, Received, Ref
 from voice_pipeline.engine.executors import Executor
+from voice_pipeline.engine.forgetting import forget_runs
 from voice_pipeline.engine.heartbeats import Heartbeats
 from voice_pipeline.engine.journal import JournalSerializer
 from voice_pipeline.engine.naming import (
@@ -47,7 +49,8 @@ MAX_RECOVERIES = 20  # a call that keeps killing its process is given up after s
 STAGE_ATTEMPTS = 3  # for Retryable errors, with growing pauses
 POLL = 0.1  # seconds
 FORGOTTEN = "input_forgotten"
-SEEN = 5 * POLL  # seconds in which every look for a run's end has happened
+ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
+PRUNED_AT_ONCE = 1000
 MAX_REMAKES = 6  # as many raw records as can have been forgotten upstream, and one
 
 
@@ -182,10 +185,8 @@ class Engine:
         self, received: Ref[Received], plan: str, targets: Sequence[str], number: int
     ) -> str:
         """Start a call's attempt of that number here, once, and return the run's name."""
-        name = run_name(received.call, plan, number)
-        with SetWorkflowID(name):
-            DBOS.start_workflow(self._call, received, plan, list(targets))
-        return name
+        with SetWorkflowID(run_name(received.call, plan, number)):
+            return DBOS.start_workflow(self._call, received, plan, list(targets)).workflow_id
 
     def cancel(self, run: str) -> None:
         """Stop a run before its next stage; what it was doing ends and is dropped."""
@@ -195,17 +196,8 @@ class Engine:
         DBOS.cancel_workflows([run, *[row.workflow_id for row in rows]])
 
     def erase(self, call: str) -> int:
-        """Stop the runs of a call wherever they are, forget them, and return how many there were.
-
-        A stage that is under way ends by itself: the store takes nothing more for the call.
-        """
-        rows = runs_of(call)
-        names = [row.workflow_id for row in rows]
-        if waiting := [row.workflow_id for row in rows if row.status in OPEN]:
-            DBOS.cancel_workflows(waiting)
-            time.sleep(SEEN)  # whoever waits for one of them must see that it was stopped
-        DBOS.delete_workflows(names)
-        return len(names)
+        """Stop and forget the runs of a call; a stage under way ends, and the store refuses it."""
+        return forget_runs(call, 5 * POLL)
 
     def remains(self, call: str) -> int:
         """Return how many runs of a call the journal still has."""
@@ -299,16 +291,31 @@ class Engine:
 
     def settle_lost(self) -> int:
         """Mark calls as failed whose run ended without a word, and return how many."""
-        gone = ["ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
         rows = DBOS.list_workflows(
             name="call",
-            status=gone,
+            status=["ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"],
             load_input=False,
             load_output=False,
             sort_desc=True,
             limit=1000,
         )
         return sum(self.register.lost(parts(row.workflow_id)[0], row.workflow_id) for row in rows)
+
+    def prune(self, before: float) -> int:
+        """Drop the history of runs that ended before a time (seconds since the epoch).
+
+        What they came to stays in the register. Returns how many.
+        """
+        until = datetime.fromtimestamp(before, UTC).isoformat()
+        rows = DBOS.list_workflows(
+            status=ENDED,
+            completed_before=until,
+            load_input=False,
+            load_output=False,
+            limit=PRUNED_AT_ONCE,
+        )
+        DBOS.delete_workflows([row.workflow_id for row in rows])
+        return len(rows)
 
     def remember(self) -> int:
         """Enter what calls of an older release came to into the register; return how many."""
