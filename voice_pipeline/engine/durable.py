@@ -20,6 +20,7 @@ from dbos._error import DBOSMaxStepRetriesExceeded
 from voice_pipeline.codec import build, plain
 from voice_pipeline.domain import CaseNote, Received, Ref
 from voice_pipeline.engine.executors import Executor
+from voice_pipeline.engine.forgetting import forget_runs
 from voice_pipeline.engine.heartbeats import Heartbeats
 from voice_pipeline.engine.journal import JournalSerializer
 from voice_pipeline.engine.memo import FORGOTTEN, Memo
@@ -52,7 +53,6 @@ STAGE_ATTEMPTS = 3  # for Retryable errors, with growing pauses
 POLL = 0.1  # seconds
 ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 PRUNED_AT_ONCE = 1000
-SEEN = 5 * POLL  # seconds in which every look for a run's end has happened
 MAX_REMAKES = 6  # as many raw records as can have been forgotten upstream, and one
 
 
@@ -197,10 +197,8 @@ class Engine:
         self, received: Ref[Received], plan: str, targets: Sequence[str], number: int
     ) -> str:
         """Start a call's attempt of that number here, once, and return the run's name."""
-        name = run_name(received.call, plan, number)
-        with SetWorkflowID(name):
-            DBOS.start_workflow(self._call, received, plan, list(targets))
-        return name
+        with SetWorkflowID(run_name(received.call, plan, number)):
+            return DBOS.start_workflow(self._call, received, plan, list(targets)).workflow_id
 
     def cancel(self, run: str) -> None:
         """Stop a run before its next stage; what it was doing ends and is dropped."""
@@ -210,17 +208,8 @@ class Engine:
         DBOS.cancel_workflows([run, *[row.workflow_id for row in rows]])
 
     def erase(self, call: str) -> int:
-        """Stop the runs of a call wherever they are, forget them, and return how many there were.
-
-        A stage that is under way ends by itself: the store takes nothing more for the call.
-        """
-        rows = runs_of(call)
-        names = [row.workflow_id for row in rows]
-        if waiting := [row.workflow_id for row in rows if row.status in OPEN]:
-            DBOS.cancel_workflows(waiting)
-            time.sleep(SEEN)  # whoever waits for one of them must see that it was stopped
-        DBOS.delete_workflows(names)
-        return len(names)
+        """Stop and forget the runs of a call; a stage under way ends, and the store refuses it."""
+        return forget_runs(call, 5 * POLL)
 
     def remains(self, call: str) -> int:
         """Return how many runs of a call the journal still has."""
