@@ -119,6 +119,9 @@ class Serve(BaseModel):
         description="who may read /metrics: anybody who reaches the port, or keys that may; they "
         "hold counts only",
     )
+    history_days: float = Field(
+        30.0, gt=0, description="days that the engine's history of ended runs is kept"
+    )
     read_timeout: float = Field(
         30.0, gt=0, description="seconds after which an upload that sends nothing is cut"
     )

@@ -25,7 +25,7 @@ from voice_pipeline.domain import Ref
 from voice_pipeline.engine.queues import BACKFILL, CRM, LIVE, Duty, Lanes
 from voice_pipeline.errors import BadInput, PipelineError, Retryable
 from voice_pipeline.intake import AgentChannel, check_metadata, record_received
-from voice_pipeline.kit import Kit
+from voice_pipeline.kit import DAY, Kit
 from voice_pipeline.store.register import Admission, CallRow
 
 log = logging.getLogger(__name__)
@@ -181,6 +181,9 @@ class Service:
             register.handed_over(row.call, run)
         return len(rows)
 
+    def _history(self) -> float:
+        return self.kit.settings.serve.history_days * DAY
+
     def _keep_house(self) -> None:
         while not self._stop.is_set():
             try:
@@ -189,6 +192,8 @@ class Service:
                     self.kit.engine.adopt()
                     self.kit.engine.settle_lost()
                     self.kit.purge()
+                    while self.kit.engine.prune(time.time() - self._history()):
+                        pass
                 self.plan(fresh=True)
             except (PipelineError, SQLAlchemyError, OSError) as error:
                 log.warning("upkeep failed: %s", type(error).__name__)

@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from dbos import DBOS, SetEnqueueOptions, SetWorkflowID, StepOptions
@@ -48,6 +49,8 @@ APPLICATION_VERSION = "2"
 MAX_RECOVERIES = 20  # a call that keeps killing its process is given up after so many
 STAGE_ATTEMPTS = 3  # for Retryable errors, with growing pauses
 POLL = 0.1  # seconds
+ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
+PRUNED_AT_ONCE = 1000
 MAX_REMAKES = 6  # as many raw records as can have been forgotten upstream, and one
 
 
@@ -283,16 +286,31 @@ class Engine:
 
     def settle_lost(self) -> int:
         """Mark calls as failed whose run ended without a word, and return how many."""
-        gone = ["ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
         rows = DBOS.list_workflows(
             name="call",
-            status=gone,
+            status=["ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"],
             load_input=False,
             load_output=False,
             sort_desc=True,
             limit=1000,
         )
         return sum(self.register.lost(parts(row.workflow_id)[0], row.workflow_id) for row in rows)
+
+    def prune(self, before: float) -> int:
+        """Drop the history of runs that ended before a time (seconds since the epoch).
+
+        What they came to stays in the register. Returns how many.
+        """
+        until = datetime.fromtimestamp(before, UTC).isoformat()
+        rows = DBOS.list_workflows(
+            status=ENDED,
+            completed_before=until,
+            load_input=False,
+            load_output=False,
+            limit=PRUNED_AT_ONCE,
+        )
+        DBOS.delete_workflows([row.workflow_id for row in rows])
+        return len(rows)
 
     def remember(self) -> int:
         """Enter what calls of an older release came to into the register; return how many."""
