@@ -24,7 +24,7 @@ test: $(VENV)/dev.stamp ## the default tests: minutes
 	$(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile
 
 test-slow: $(VENV)/dev.stamp ## the slow tests: killed processes, whole sample set, built wheel
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow -n auto --dist loadfile
 
 PYANNOTE_VENV ?= $(VENV)-pyannote
 test-pyannote: ## the pyannote diarizer against the real library (its own environment: torch, 2 GB)

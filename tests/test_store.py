@@ -243,3 +243,23 @@ def test_process_with_database_and_bucket(
     assert not left & {"calls.db", "master.key", "signing.key"}
     assert not [p for p in (tmp_path / "data/blobs").rglob("*") if p.is_file()]
     assert len(objects(bucket)) > 5
+
+
+def test_what_still_waits_keeps_its_recording(tmp_path: Path, database: str | None) -> None:
+    """An acknowledged call that waits longer than raw audio is kept loses nothing; others do."""
+    store = Store(tmp_path, database=database)
+    for call, status, plan in (("waits", "received", "p"), ("ended", "done", "p")):
+        store.open_call(call)
+        store.shelf.put(call, "Audio", b"RIFF")
+        with store.database.begin() as db:
+            db.execute(
+                tables.calls.update()
+                .where(tables.calls.c.call == call)
+                .values(status=status, plan=plan, received_at=1.0)
+            )
+    assert store.purge_raw_audio(time.time()) == 1
+    assert store.purge_raw_audio(time.time()) == 0
+    with store.database.begin() as db:
+        db.execute(tables.calls.update().values(status="done"))
+    assert store.purge_raw_audio(time.time()) == 1
+    store.close()

@@ -133,6 +133,7 @@ class Store:
         self.register = Register(self.database)
         self.backlog = Backlog(self.database)
         self._keys: dict[str, bytes] = {}
+        self._aged: set[str] = set()  # calls whose raw audio was destroyed for its age
         self.shelf = BlobShelf(open_blobs(root / "blobs", bucket), self._key_of, self.check_kept)
         self.holds = Holds(self.database)
         self.decisions = Decisions(self.database, self.register)
@@ -223,16 +224,21 @@ class Store:
         """Destroy the raw audio of calls received before `before` (seconds since the epoch).
 
         With it goes a transcript that was handed in, should its call never have ended. Calls under
-        legal hold keep theirs.
+        legal hold keep theirs, and so do those that still wait for their turn: they were
+        acknowledged, and nothing else is left of them.
         """
-        aged = (calls.c.received_at < before) & calls.c.wrapped_key.is_not(None)
+        waiting = (calls.c.status == "received") & calls.c.plan.is_not(None)
+        aged = (calls.c.received_at < before) & calls.c.wrapped_key.is_not(None) & ~waiting
         with self.database.connect() as db:
             held = self.holds.calls(db)
             found = db.scalars(sa.select(calls.c.call).where(aged)).all()
-        old = [call for call in found if call not in held]
+        old = [call for call in found if call not in held and call not in self._aged]
+        count = 0
         for call in old:
             self.shelf.delete_kind(call, "ImportedTranscript")
-        return sum(self.shelf.delete_kind(call, "Audio") for call in old)
+            count += self.shelf.delete_kind(call, "Audio")
+        self._aged.update(old)  # their blobs are not listed again by this process
+        return count
 
     def aged(self, before: float) -> dict[str, list[str]]:
         """Return the calls that have ended, were received before that and may go, by tenant.
