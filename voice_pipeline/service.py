@@ -23,7 +23,6 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from voice_pipeline.domain import Ref
 from voice_pipeline.engine.queues import BACKFILL, CRM, LIVE, Duty, Lanes
-from voice_pipeline.erasing import DAY
 from voice_pipeline.errors import BadInput, PipelineError, Retryable
 from voice_pipeline.intake import AgentChannel, check_metadata, record_received
 from voice_pipeline.kit import Kit
@@ -185,7 +184,7 @@ class Service:
                 row.attempt,
                 Lanes(lanes, BACKFILL if row.backfill else LIVE),
             )
-            if not register.handed_over(row.call, run):
+            if not register.handed_over(row.call, run, row.attempt):
                 engine.erase(row.call)  # erased since it was found waiting
         return len(rows)
 
