@@ -33,7 +33,7 @@ from voice_pipeline.config import load_settings
 from voice_pipeline.engine.queues import Duty
 from voice_pipeline.errors import Retryable
 from voice_pipeline.service import Sender, Service
-from voice_pipeline.store.register import Scope
+from voice_pipeline.store.rows import Scope
 
 DEAD_AFTER = 4.0  # seconds
 WORKERS = ("calls,crm", "calls,crm", "gpu")

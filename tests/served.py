@@ -8,10 +8,10 @@ from typing import Any
 from calls import transcript
 
 from voice_pipeline.analysts.openai import OpenAIAnalyst
+from voice_pipeline.building import build_analyst
 from voice_pipeline.config import Part
 from voice_pipeline.domain import CaseNote
 from voice_pipeline.doubles import ModelServer
-from voice_pipeline.kit import build_analyst
 from voice_pipeline.policy.load import load_pack
 
 LOST_PARCEL = [

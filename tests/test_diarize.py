@@ -14,11 +14,11 @@ from recordings import AGENT, CUSTOMER, Int16, OneBlob, conversation, noise, rec
 
 from redaction.records import Turn, Word
 from voice_pipeline.audio import activity
+from voice_pipeline.building import build_diarizers
 from voice_pipeline.config import Part, Settings
 from voice_pipeline.diarizers import _listening, channels, clustering
 from voice_pipeline.domain import Heard, Recording, Ref, SpeakerSpan, Speech, Transcript
 from voice_pipeline.errors import Misconfigured
-from voice_pipeline.kit import build_diarizers
 from voice_pipeline.metrics import diarization
 from voice_pipeline.stages.diarize import diarize
 from voice_pipeline.stages.name_speakers import name_speakers

@@ -23,7 +23,7 @@ from voice_pipeline.erasing import CORRECTIONS, Erasing, read_receipt
 from voice_pipeline.errors import BadInput, Permanent, PipelineError
 from voice_pipeline.policy.pack import Retention
 from voice_pipeline.store import Store
-from voice_pipeline.store.register import Scope
+from voice_pipeline.store.rows import Scope
 from voice_pipeline.store.tables import calls, erasures, idempotency
 
 

@@ -18,8 +18,8 @@ from voice_pipeline.errors import BadInput, Misconfigured, Permanent
 from voice_pipeline.knowledge.library import Library
 from voice_pipeline.store import Store
 from voice_pipeline.store.erasure import ERASED_FILE
-from voice_pipeline.store.register import Admission, Revision, Scope
 from voice_pipeline.store.routes import RouteChanges
+from voice_pipeline.store.rows import Admission, Revision, Scope
 from voice_pipeline.store.tables import calls, metadata
 
 MARK = "zanzibarmarker"  # no word of any file of ours

@@ -11,9 +11,9 @@ import pytest
 from calls import transcript
 from served import DAY, LOST_PARCEL, asked, built, code, offline
 
+from voice_pipeline.building import build_analyst
 from voice_pipeline.config import Part
 from voice_pipeline.doubles import BEHAVIOURS, ModelServer, extractive
-from voice_pipeline.kit import build_analyst
 from voice_pipeline.note import note_json, note_page, note_warnings
 from voice_pipeline.policy.load import load_pack
 from voice_pipeline.stages.review import note_for

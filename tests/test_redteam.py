@@ -18,10 +18,10 @@ import pytest
 import yaml
 from calls import transcript
 
+from voice_pipeline.building import build_analyst
 from voice_pipeline.config import Part
 from voice_pipeline.domain import CaseNote, RedactedTranscript
 from voice_pipeline.doubles import ModelServer, obedient, sly
-from voice_pipeline.kit import build_analyst
 from voice_pipeline.note import note_json, note_page
 from voice_pipeline.policy.load import load_pack
 from voice_pipeline.ports import Analyst

@@ -22,7 +22,7 @@ from voice_pipeline.evidence import Evidence
 from voice_pipeline.pipeline import Outcome, Stages
 from voice_pipeline.reviewing import EDITABLE, RELEASED, Reviewing
 from voice_pipeline.store import Store
-from voice_pipeline.store.register import CallRow, Scope
+from voice_pipeline.store.rows import CallRow, Scope
 
 BY = {"reason": "Smith listened", "by": "M. Lee"}
 

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tones import tone
 
+from voice_pipeline.building import build_analyst
 from voice_pipeline.config import Part
-from voice_pipeline.kit import build_analyst
 from voice_pipeline.policy.load import load_pack
 from voice_pipeline.stages.escalate import flags_of
 from voice_pipeline.store.backlog import Measured

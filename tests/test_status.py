@@ -10,7 +10,7 @@ from quick import hand_in, running, settled
 
 from voice_pipeline.store import Store
 from voice_pipeline.store.database import open_database
-from voice_pipeline.store.register import Admission
+from voice_pipeline.store.rows import Admission
 
 
 def settings_file(folder: Path, database: str | None) -> Path:

@@ -22,7 +22,7 @@ from voice_pipeline.errors import BadInput
 from voice_pipeline.opening import open_store
 from voice_pipeline.service import Sender, Service
 from voice_pipeline.store import Store
-from voice_pipeline.store.register import CallRow, Scope
+from voice_pipeline.store.rows import CallRow, Scope
 from voice_pipeline.ways_in.taking import Taken, Terms, take
 
 OLD = Terms(Sender(by="local"), backfill=True)

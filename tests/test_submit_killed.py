@@ -17,7 +17,7 @@ from tones import tone
 
 from voice_pipeline.config import load_settings
 from voice_pipeline.opening import open_store
-from voice_pipeline.store.register import CallRow, Scope
+from voice_pipeline.store.rows import CallRow, Scope
 
 pytestmark = pytest.mark.slow
 

@@ -18,7 +18,7 @@ from voice_pipeline.config import load_settings
 from voice_pipeline.errors import Misconfigured
 from voice_pipeline.service import Sender, Service
 from voice_pipeline.store.blobs import Bucket, open_blobs
-from voice_pipeline.store.register import CallRow, Scope
+from voice_pipeline.store.rows import CallRow, Scope
 from voice_pipeline.ways_in.bucket import BucketPlace
 from voice_pipeline.ways_in.facts import NamePattern
 from voice_pipeline.ways_in.folder import Folder

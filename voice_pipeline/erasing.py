@@ -27,8 +27,8 @@ from voice_pipeline.errors import BadInput, Permanent
 from voice_pipeline.policy.pack import Retention
 from voice_pipeline.store import Store
 from voice_pipeline.store.erasure import counted
-from voice_pipeline.store.register import Scope
 from voice_pipeline.store.requests import Erasure, Requests
+from voice_pipeline.store.rows import Scope
 
 PURPOSE = b"voice-pipeline erasure receipt 1\n"  # no other signature of this key can stand here
 CORRECTIONS = "corrections.jsonl"  # in the data folder, where there is one

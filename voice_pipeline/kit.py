@@ -9,16 +9,23 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from voice_pipeline import __version__, adapters
-from voice_pipeline.audio.layout import is_mono
-from voice_pipeline.config import Part, Settings, models_dir, secret
+from voice_pipeline import __version__
+from voice_pipeline.building import (
+    best_transcriber,
+    build_analyst,
+    build_connector,
+    build_diarizers,
+    build_transcriber,
+    chosen,
+)
+from voice_pipeline.config import Part, Settings
 from voice_pipeline.domain import CaseNote, Recording, Ref
 from voice_pipeline.embedding import build_embedder
 from voice_pipeline.engine.durable import Engine, Entry
@@ -36,7 +43,7 @@ from voice_pipeline.overview import Overview, look
 from voice_pipeline.pipeline import Outcome, Stages
 from voice_pipeline.policy.load import load_pack
 from voice_pipeline.policy.pack import Pack, Words
-from voice_pipeline.ports import Analyst, Connector, Diarizer, Embedder, Stage, Transcriber
+from voice_pipeline.ports import Embedder, Stage
 from voice_pipeline.redactors import build_redactor, planned_redactor
 from voice_pipeline.results import CallResult
 from voice_pipeline.reviewing import Reviewing
@@ -96,10 +103,10 @@ class Kit:
             Misconfigured: a part is missing, or an option does not fit.
         """
         settings = self.settings
-        hears = _chosen(settings.transcriber, transcriber)
+        hears = chosen(settings.transcriber, transcriber)
         if hears.use == "auto":
-            hears = Part(use=_best_transcriber(settings), options=hears.options)
-        tells = _chosen(settings.diarizer, diarizer)
+            hears = Part(use=best_transcriber(settings), options=hears.options)
+        tells = chosen(settings.diarizer, diarizer)
         pack, redactor = load_pack(settings.policy), build_redactor(settings.redaction)
         embedder = build_embedder(settings.embedder)
         return self.store.keep_plan(
@@ -408,88 +415,15 @@ class Kit:
         return self.erasing.purge(load_pack(self.settings.policy).retention)
 
 
-def build_transcriber(
-    settings: Settings, name: str | None, part: Part | None = None
-) -> Transcriber:
-    """Build the transcriber that is asked for, or the one of the settings."""
-    part = part or _chosen(settings.transcriber, name)
-    if part.use == "auto":
-        part = Part(use=_best_transcriber(settings), options=part.options)
-    adapter = adapters.load("transcribers", part.use)
-    built: Transcriber = adapter.build(
-        part.options, offer={"models_dir": models_dir(settings), "secret": secret}
-    )
-    return built
-
-
-def build_diarizers(settings: Settings, part: Part) -> Callable[[Recording], Diarizer]:
-    """Return what picks a recording's diarizer: its channels, or its voices where it is mono."""
-
-    if part.use != "auto":
-        only = build_diarizer(settings, part)
-        return lambda _recording: only
-    unknown = sorted(set(part.options) - {"channels", "clustering"})
-    if unknown:
-        raise Misconfigured(
-            f"diarizer auto has no option {', '.join(unknown)}; it takes tables `channels` and "
-            "`clustering` with the options of those two"
-        )
-    channels, voices = (
-        build_diarizer(settings, Part(use=name, options=part.options.get(name, {})))
-        for name in ("channels", "clustering")
-    )
-    return lambda recording: voices if is_mono(recording) else channels
-
-
-def build_diarizer(settings: Settings, part: Part) -> Diarizer:
-    offer = {"models_dir": models_dir(settings)}
-    built: Diarizer = adapters.load("diarizers", part.use).build(part.options, offer=offer)
-    return built
-
-
-def build_analyst(part: Part, pack: Pack, embedder: Embedder | None = None) -> Analyst:
-    offer: dict[str, Any] = {"pack": pack, "embedder": embedder}
-
-    def offline() -> Analyst:
-        below: Analyst = adapters.load("analysts", "offline").build(offer=offer)
-        return below
-
-    built: Analyst = adapters.load("analysts", part.use).build(
-        part.options, offer=offer | {"secret": secret, "offline": offline}
-    )
-    return built
-
-
-def build_connector(target: str) -> Connector:
-    """Build the connector of a target as people write it: `folder:DIR`."""
-    name, separator, place = target.partition(":")
-    if not separator or not place:
-        raise Misconfigured(
-            "--deliver takes KIND:PLACE, for example --deliver folder:notes", code="target"
-        )
-    built: Connector = adapters.load("connectors", name).build({"path": Path(place).absolute()})
-    return built
-
-
-def _best_transcriber(settings: Settings) -> str:
-    from voice_pipeline.transcribers import auto
-
-    return auto.choose(models_dir(settings))
-
-
 def _second_listen(settings: Settings, hears: Part) -> dict[str, Any] | None:
     """Return who listens again: another engine than the first where one is here, else the same."""
     if settings.second_listen == "off":
         return None
-    use = _best_transcriber(settings)
+    use = best_transcriber(settings)
     if use == hears.use:
         use = "pocketsphinx"
     made_by = build_transcriber(settings, None, Part(use=use)).made_by
     return {"use": use, "made_by": made_by, "when_deaf": settings.second_listen}
-
-
-def _chosen(configured: Part, name: str | None) -> Part:
-    return configured if name is None or name == configured.use else Part(use=name)
 
 
 def _knowledge_version(plan: dict[str, Any]) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from voice_pipeline.note import note_json
 from voice_pipeline.pipeline import Outcome
 from voice_pipeline.store import Store
 from voice_pipeline.store.decisions import Decision
-from voice_pipeline.store.register import CallRow, Revision
+from voice_pipeline.store.rows import CallRow, Revision
 
 LONGEST_REASON = 500  # letters
 LONGEST_TEXT, MOST_TEXTS = 4000, 100  # letters of one statement, statements of one field

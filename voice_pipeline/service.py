@@ -26,7 +26,7 @@ from voice_pipeline.engine.queues import BACKFILL, CRM, LIVE, Duty, Lanes
 from voice_pipeline.errors import BadInput, PipelineError, Retryable
 from voice_pipeline.intake import AgentChannel, check_metadata, record_received
 from voice_pipeline.kit import Kit
-from voice_pipeline.store.register import Admission, CallRow
+from voice_pipeline.store.rows import Admission, CallRow
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from voice_pipeline.access.permissions import Role
 from voice_pipeline.errors import BadInput, Permanent, Retryable
-from voice_pipeline.store.register import Scope
+from voice_pipeline.store.rows import Scope
 
 DEFAULT_TENANT = "default"
 TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)

@@ -17,7 +17,8 @@ from voice_pipeline.api.guard import Guard, GuardedRoute, allowed
 from voice_pipeline.api.views import call_json, cursor, event_json, place, tag
 from voice_pipeline.errors import BadInput
 from voice_pipeline.service import Service
-from voice_pipeline.store.register import FINAL, CallRow
+from voice_pipeline.store.register import FINAL
+from voice_pipeline.store.rows import CallRow
 
 router = APIRouter(route_class=GuardedRoute, tags=["calls"])
 

@@ -24,7 +24,7 @@ from voice_pipeline.api.views import call_json
 from voice_pipeline.errors import BadInput, PipelineError, Retryable
 from voice_pipeline.intake import check_metadata
 from voice_pipeline.service import Sender, Service
-from voice_pipeline.store.register import CallRow
+from voice_pipeline.store.rows import CallRow
 from voice_pipeline.ways_in.facts import Line, flat_json, read_csv
 from voice_pipeline.ways_in.reference import References
 from voice_pipeline.ways_in.taking import historical

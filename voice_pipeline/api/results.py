@@ -24,7 +24,7 @@ from voice_pipeline.errors import BadInput
 from voice_pipeline.pipeline import Outcome
 from voice_pipeline.results import captions, transcript_json
 from voice_pipeline.service import Service
-from voice_pipeline.store.register import Revision
+from voice_pipeline.store.rows import Revision
 
 router = APIRouter(route_class=GuardedRoute, tags=["results"])
 

@@ -16,7 +16,7 @@ from voice_pipeline.api.guard import GuardedRoute, allowed
 from voice_pipeline.api.views import call_json
 from voice_pipeline.errors import BadInput, PipelineError
 from voice_pipeline.service import Arrival, Sender, Service
-from voice_pipeline.store.register import CallRow
+from voice_pipeline.store.rows import CallRow
 
 PIECE = 256 << 10  # bytes that are sealed at once
 SLACK = 1 << 20  # bytes of a body beside the recording

@@ -11,7 +11,8 @@ from typing import Any
 
 from voice_pipeline.errors import BadInput
 from voice_pipeline.store import StageProgress
-from voice_pipeline.store.register import METADATA, CallRow, Event
+from voice_pipeline.store.register import METADATA
+from voice_pipeline.store.rows import CallRow, Event
 
 
 def call_json(row: CallRow, stages: Sequence[StageProgress] | None = None) -> dict[str, Any]:

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from redaction.jsonl import redact_texts
+from voice_pipeline.building import build_analyst
 from voice_pipeline.codec import plain
 from voice_pipeline.config import Part, Settings, load_settings
 from voice_pipeline.domain import RedactedTranscript, RedactedTurn, Word
 from voice_pipeline.embedding import build_embedder
 from voice_pipeline.errors import BadInput
 from voice_pipeline.intake import KNOWN_METADATA
-from voice_pipeline.kit import build_analyst
 from voice_pipeline.knowledge.index import Knowledge
 from voice_pipeline.knowledge.library import Library
 from voice_pipeline.knowledge.shelf import open_knowledge

@@ -16,8 +16,8 @@ from voice_pipeline.erasing import Checked, Erasing, Preview
 from voice_pipeline.errors import BadInput
 from voice_pipeline.kit import Kit
 from voice_pipeline.opening import has_store
-from voice_pipeline.store.register import Scope
 from voice_pipeline.store.requests import Erasure
+from voice_pipeline.store.rows import Scope
 
 FAULT = 1  # exit code: something is left
 

@@ -9,10 +9,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from voice_pipeline.building import build_diarizer, build_diarizers, build_transcriber
 from voice_pipeline.config import Part, Settings, load_settings
 from voice_pipeline.embedding import build_embedder
 from voice_pipeline.errors import BadInput
-from voice_pipeline.kit import build_diarizer, build_diarizers, build_transcriber
 from voice_pipeline.metrics.report import Report
 
 

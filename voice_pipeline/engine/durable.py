@@ -39,7 +39,7 @@ from voice_pipeline.errors import BadInput, Permanent, PipelineError, Retryable
 from voice_pipeline.pipeline import Outcome, Stages, understand
 from voice_pipeline.ports import Stage
 from voice_pipeline.store import Store
-from voice_pipeline.store.register import Revision
+from voice_pipeline.store.rows import Revision
 from voice_pipeline.tracing import Tracing
 
 log = logging.getLogger(__name__)

@@ -17,7 +17,8 @@ from voice_pipeline.domain import Ref
 from voice_pipeline.errors import BadInput
 from voice_pipeline.store.database import deciding
 from voice_pipeline.store.kept import check_kept
-from voice_pipeline.store.register import CallRow, Register
+from voice_pipeline.store.register import Register
+from voice_pipeline.store.rows import CallRow
 from voice_pipeline.store.tables import decisions, results
 
 Kind = Literal["review", "held"]

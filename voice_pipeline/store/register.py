@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,106 +18,13 @@ from voice_pipeline.errors import BadInput
 from voice_pipeline.store import tallies, texts
 from voice_pipeline.store.database import add_new, deciding
 from voice_pipeline.store.kept import check_kept, erased, is_kept
+from voice_pipeline.store.rows import Admission, CallRow, Event, Revision, Scope
 from voice_pipeline.store.tables import calls, events, idempotency, revisions
 
 ERASING = "erasing"  # in place of a run: what is outside this database has not gone yet
 FINAL = ("held", "done", "failed", "cancelled", "erased")
 METADATA = ("queue", "agent", "team", "customer_ref", "call_ref", "started_at")
 FILTERS = ("status", "agent", "team", "customer_ref", "call_ref", "request_type", "review")
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """Whose calls may be seen: one tenant's, of some queues or of all."""
-
-    tenant: str = "default"
-    queues: frozenset[str] | None = None  # None: every queue
-
-
-@dataclass(frozen=True, slots=True)
-class CallRow:
-    """A call as the register has it; the columns of `calls` without its key."""
-
-    call: str
-    received_sha256: str | None
-    received_at: float  # seconds since the epoch
-    tenant: str
-    status: str
-    version: int
-    plan: str | None
-    run: str | None
-    attempt: int
-    targets: str
-    revision: int
-    backfill: bool
-    name: str | None
-    sha256: str | None
-    size: int | None
-    queue: str | None
-    agent: str | None
-    team: str | None
-    customer_ref: str | None
-    call_ref: str | None
-    started_at: str | None
-    uploaded_by: str | None
-    duplicate_of: str | None
-    duration: float | None
-    ended_at: float | None
-    code: str | None
-    detail: str | None
-    request_type: str | None
-    urgency: str | None
-    flags: str | None
-    warnings: str | None
-    review: str | None
-    trace: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Revision:
-    """One way in which a call ended."""
-
-    call: str
-    number: int
-    plan: str
-    run: str
-    status: str
-    outcome: str  # JSON of the pipeline's Outcome
-    made_at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Something that happened to a call."""
-
-    number: int
-    tenant: str
-    queue: str | None
-    type: str
-    call: str
-    at: float
-    data: str  # JSON
-
-
-@dataclass(frozen=True, slots=True)
-class Admission:
-    """A recording that was handed in, as it enters the register."""
-
-    call: str
-    received_sha256: str
-    plan: str
-    targets: Sequence[str] = ()
-    tenant: str = "default"
-    name: str = ""
-    sha256: str = ""
-    size: int = 0
-    metadata: Mapping[str, str] = field(default_factory=dict)
-    uploaded_by: str | None = None
-    backfill: bool = False
-    key: str | None = None  # sha256 of the Idempotency-Key
-    fingerprint: str = ""
-    once: bool = False  # bytes that the tenant handed in before make no second call
-    trace: str | None = None  # W3C traceparent of the upload
 
 
 class Register:
