@@ -201,3 +201,19 @@ def test_what_is_no_audio_is_never_kept(service: Service, tmp_path: Path) -> Non
     store: Store = service.kit.store
     assert store.list_calls() == []
     assert not [p for p in (store.root / "blobs").rglob("*") if p.is_file()]
+
+
+def test_an_overtaken_run_does_not_stop_the_next(tmp_path: Path, database: str | None) -> None:
+    """A call that was started again waits for that attempt, whatever the one before says late."""
+    with taking(tmp_path / "data", database=database) as service:
+        call = put(service, tone(tmp_path / "a.wav"), Terms()).call
+        register = service.kit.store.register
+        register.resubmit(call, "p", 2)
+        assert register.handed_over(call, "run-1", 1)
+        register.begin(call, "p", "run-1", 1)
+        (waiting,) = register.waiting()
+        assert (waiting.status, waiting.attempt, waiting.run) == ("received", 2, None)
+        assert register.handed_over(call, "run-2", 2) and not register.waiting()
+        register.begin(call, "p", "run-2", 2)
+        row = register.get(call)
+        assert row is not None and (row.status, row.attempt, row.run) == ("running", 2, "run-2")

@@ -184,7 +184,7 @@ class Service:
                 row.attempt,
                 Lanes(lanes, BACKFILL if row.backfill else LIVE),
             )
-            if not register.handed_over(row.call, run):
+            if not register.handed_over(row.call, run, row.attempt):
                 engine.erase(row.call)  # erased since it was found waiting
         return len(rows)
 

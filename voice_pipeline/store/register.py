@@ -106,11 +106,15 @@ class Register:
         with self._database.connect() as db:
             return [CallRow(*row) for row in db.execute(query).all()]
 
-    def handed_over(self, call: str, run: str) -> bool:
-        """Note which run of the engine works on a call; return whether the call still exists."""
+    def handed_over(self, call: str, run: str, attempt: int) -> bool:
+        """Note which run works on an attempt of a call; return whether the call still exists.
+
+        One that waits for a later attempt by now goes on waiting.
+        """
         here = (calls.c.call == call) & calls.c.wrapped_key.is_not(None)
+        known = sa.case((calls.c.attempt == attempt, run), else_=calls.c.run)
         with self._database.begin() as db:
-            return db.execute(calls.update().where(here).values(run=run)).rowcount > 0
+            return db.execute(calls.update().where(here).values(run=known)).rowcount > 0
 
     # ------------------------------------------------------------ changing
 
@@ -193,11 +197,18 @@ class Register:
             texts.put(db, call, body)
 
     def begin(self, call: str, plan: str, run: str, attempt: int) -> None:
-        """A run has taken a call up; a second time, after a crash, nothing changes."""
-        self.change(
-            call, "call.started", ("erased", "cancelled", "running"), status="running", plan=plan,
-            run=run, attempt=attempt, code=None, detail=None,
-        )  # fmt: skip
+        """A run has taken a call up; a second time, after a crash, nothing changes.
+
+        Nor does it for a run that was overtaken: the call waits for a later attempt.
+        """
+        query = sa.select(calls.c.status, calls.c.attempt).where(calls.c.call == call)
+        with self._database.begin() as db:
+            row = db.execute(query.with_for_update()).first()
+            if row is None or (row.status == "received" and row.attempt > attempt):
+                return
+            values = {"status": "running", "plan": plan, "run": run, "code": None, "detail": None,
+                      "attempt": max(row.attempt, attempt)}  # fmt: skip
+            self._change(db, call, "call.started", ("erased", "cancelled", "running"), values)
 
     def fail(self, call: str, run: str, code: str, detail: str) -> bool:
         """A run has failed for good."""
