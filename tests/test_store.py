@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from s3 import objects
 
 from voice_pipeline.domain import Receipt
 from voice_pipeline.errors import Misconfigured, Permanent
-from voice_pipeline.store import Store
+from voice_pipeline.store import Store, tables
 from voice_pipeline.store.blobs import Bucket
 from voice_pipeline.store.database import migrate
 from voice_pipeline.store.keys import new_key

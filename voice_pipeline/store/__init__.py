@@ -133,7 +133,7 @@ class Store:
         self.register = Register(self.database)
         self.backlog = Backlog(self.database)
         self._keys: dict[str, bytes] = {}
-        self._aged: set[str] = set()  # calls whose raw audio was destroyed for its age
+        self._aged: set[tuple[str, float]] = set()  # call, received_at: raw audio is gone
         self.shelf = BlobShelf(open_blobs(root / "blobs", bucket), self._key_of, self.check_kept)
         self.holds = Holds(self.database)
         self.decisions = Decisions(self.database, self.register)
@@ -231,13 +231,13 @@ class Store:
         aged = (calls.c.received_at < before) & calls.c.wrapped_key.is_not(None) & ~waiting
         with self.database.connect() as db:
             held = self.holds.calls(db)
-            found = db.scalars(sa.select(calls.c.call).where(aged)).all()
-        old = [call for call in found if call not in held and call not in self._aged]
+            found = db.execute(sa.select(calls.c.call, calls.c.received_at).where(aged)).all()
+        old = {(call, at) for call, at in found if call not in held} - self._aged
         count = 0
-        for call in old:
+        for call, _ in sorted(old):
             self.shelf.delete_kind(call, "ImportedTranscript")
             count += self.shelf.delete_kind(call, "Audio")
-        self._aged.update(old)  # their blobs are not listed again by this process
+        self._aged |= old  # their blobs are not listed again by this process
         return count
 
     def aged(self, before: float) -> dict[str, list[str]]:
