@@ -23,6 +23,7 @@ from voice_pipeline.api import (
     results,
     reviews,
     uploads,
+    vault,
 )
 from voice_pipeline.api.guard import Guard, open_to_all, protect
 from voice_pipeline.errors import Retryable
@@ -102,7 +103,7 @@ def create_app(service: Service, guard: Guard) -> FastAPI:
     app.state.seen = seen
     protect(app, guard)
     problems.install(app)
-    parts = (uploads, imports, calls, results, erasure, reviews)
+    parts = (uploads, imports, calls, results, erasure, reviews, vault)
     figures = metrics.router(keyed=service.kit.settings.serve.metrics == "key")
     for router in (*(part.router for part in parts), probes, figures):
         app.include_router(router, responses=problems.RESPONSES)

@@ -27,6 +27,7 @@ STATUS = {
     "not_found": 404,
     "not_ready": 409,
     "held": 409,
+    "vault_grant": 403,
     "call_failed": 409,
     "cancelled": 409,
     "running": 409,
