@@ -26,8 +26,16 @@ def configure(form: Format, level: str) -> None:
     """Send every log record of this process to stderr in one form."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if form == "json" else Text())
+    handler.addFilter(_worth_a_line)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.getLogger("dbos").setLevel(logging.CRITICAL)
+
+
+def _worth_a_line(record: logging.LogRecord) -> bool:
+    """Leave out what libraries say of their daily work, unless everything is asked for."""
+    if logging.getLogger().level <= logging.DEBUG or _of(record, (*OURS, *STATED)):
+        return True
+    return record.levelno >= logging.WARNING
 
 
 def facts(record: logging.LogRecord) -> dict[str, Any]:
