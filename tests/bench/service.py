@@ -222,6 +222,26 @@ def big_register(folder: Path, database: str | None, rows: int) -> dict[str, flo
     return found
 
 
+def erase_one(folder: Path, database: str | None) -> dict[str, float]:
+    """Return seconds to erase one worked-off call from a register, and to search what is left."""
+    settings = load_settings(None, data=folder, database=database)
+    duty = Duty(QUEUES, Limits(calls=2), 30)
+    with QuickKit(settings, duty) as kit, Service(kit, duty) as service:
+        arrival = service.arrival()
+        arrival.write(RECORDING)
+        call = arrival.finish("a.wav", {"customer_ref": "to-erase"}, Sender()).call
+        while (row := kit.store.register.get(call)) is None or row.status != "done":
+            time.sleep(0.05)
+        at = time.perf_counter()
+        asked = kit.erasing.propose(Scope(), calls=[call], reason="measured", by="the benchmark")
+        kit.erasing.confirm(asked.id, by="the benchmark", four_eyes=False)
+        erased = time.perf_counter() - at
+        remains = kit.erasing.check([call]).remains
+        searched = time.perf_counter() - at - erased
+    assert not remains, remains
+    return {"erase_s": round(erased, 2), "verify_s": round(searched, 2)}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--calls", type=int, default=300)
@@ -257,7 +277,9 @@ def main() -> None:
         found["idle_mb"] = round(idle_memory(folder()))
         for label, make in (("sqlite", lambda: None), ("postgres", cluster.create)):
             found[f"register_{label}_1000_ms"] = big_register(folder(), make(), 1000)
-            found[f"register_{label}_{given.rows}_ms"] = big_register(folder(), make(), given.rows)
+            data, url = folder(), make()
+            found[f"register_{label}_{given.rows}_ms"] = big_register(data, url, given.rows)
+            found[f"erase_one_of_{given.rows}_{label}"] = erase_one(data, url)
     print(json.dumps(found, indent=2))
 
 
