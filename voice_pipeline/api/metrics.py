@@ -62,7 +62,13 @@ def router(*, keyed: bool) -> APIRouter:
     made = APIRouter(tags=["probes"], route_class=GuardedRoute)
     gate = Depends(allowed("metrics.read") if keyed else OPEN)
 
-    @made.get("/metrics", summary="Figures for Prometheus", dependencies=[gate])
+    @made.get(
+        "/metrics",
+        summary="Figures for Prometheus",
+        dependencies=[gate],
+        response_class=Response,
+        responses={200: {"description": "text exposition format", "content": {"text/plain": {}}}},
+    )
     def metrics(request: Request) -> Response:
         seen: Seen = request.app.state.seen
         return Response(
