@@ -18,7 +18,7 @@ from voice_pipeline.errors import BadInput, PipelineError
 from voice_pipeline.service import Arrival, Sender, Service
 from voice_pipeline.store.rows import CallRow
 
-PIECE = 256 << 10  # bytes that are sealed at once
+PIECE = 1 << 20  # bytes that are sealed at once
 SLACK = 1 << 20  # bytes of a body beside the recording
 
 router = APIRouter(route_class=GuardedRoute, tags=["calls"])
