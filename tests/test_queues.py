@@ -66,6 +66,21 @@ def test_a_queued_call_ends_as_a_row(store: Store) -> None:
     assert workers(store.database) == []
 
 
+def test_a_call_stopped_on_its_way_to_the_queue_does_not_run(store: Store) -> None:
+    """Cancelled after it was handed over and before it was taken up: no stage, no delivery."""
+    workshop = Workshop()
+    with working(store, workshop, *QUEUES) as engine:
+        received = hand_in(store)
+        store.register.change("c1", "call.cancelled", status="cancelled")
+        run = engine.submit(received, "p1", ["folder:x"], 1, Lanes(("crm",)))
+        deadline = time.monotonic() + 30
+        while not engine.finished(run) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert engine.finished(run)
+        assert workshop.ran == [] and workshop.delivered == []
+        assert state(store, "c1", "cancelled") == "cancelled"
+
+
 def test_live_work_comes_before_backfill(store: Store) -> None:
     """Whatever was waiting first: a call of now is taken up before fifty thousand of last year."""
     order: list[str] = []

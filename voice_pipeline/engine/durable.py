@@ -367,7 +367,9 @@ class Engine:
         call, run = received.call, str(DBOS.workflow_id)
         self.register.begin(call, plan, run, attempt(run))
         log.info("call taken up", extra={"call": call})
-        row = self.register.get(call) if self._tracing.on else None
+        row = self.register.get(call) if lanes or self._tracing.on else None
+        if lanes and row is not None and row.status == "cancelled":  # between row and queue
+            raise Permanent("the work on the call was stopped", code="cancelled")
         if row is not None and lanes:
             self._tracing.waited("queue calls", row.received_at, lambda: row.trace, call=call)
         try:
