@@ -17,7 +17,7 @@ PACKAGE = ROOT / "voice_pipeline"
 
 # What a module may import: anything of a lower rank, and its own folder.
 RANKS = [
-    ["errors"],
+    ["errors", "addresses"],
     ["domain"],
     ["client", "codec", "ports", "next_step", "tracing"],
     ["spoken"],

@@ -26,10 +26,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from quick import Running, running, settled
 
+from voice_pipeline.addresses import is_public
 from voice_pipeline.config import Settings, load_settings
 from voice_pipeline.errors import BadInput, Misconfigured, Retryable
 from voice_pipeline.store.blobs import Bucket, open_blobs
-from voice_pipeline.ways_in.reference import References, is_public
+from voice_pipeline.ways_in.reference import References
 
 SOUND = b"RIFF sound " * 100
 

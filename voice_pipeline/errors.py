@@ -35,6 +35,16 @@ class Retryable(PipelineError):
 
     code = "unavailable"
 
+    def __init__(
+        self, message: str, *, code: str | None = None, after: float | None = None
+    ) -> None:
+        """
+        Args:
+            after: seconds that the other side asked to wait; None: it did not say.
+        """
+        super().__init__(message, code=code)
+        self.after = after
+
 
 class Permanent(PipelineError):
     """The step cannot succeed, however often it is tried."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import Any, BinaryIO, Generic, Protocol, TypeVar, overload
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, Generic, Literal, Protocol, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -147,23 +147,117 @@ def unit_rows(vectors: Vectors) -> Vectors:
     return np.asarray(vectors / np.where(lengths > 0, lengths, 1), np.float32)
 
 
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """One revision of a call's note on its way to one target: redacted, allowed, looked through."""
+
+    key: str  # idempotency key: of call, target and revision
+    call: str  # id of the call; names the record in the target
+    number: int  # of the revision at this target, from 1
+    event: str  # call.note.created | call.note.updated
+    note: Mapping[str, Any]  # the fields of note.json that may leave
+    fields: Mapping[str, str]  # what the mapping made of them; names are the target's
+    metadata: Mapping[str, str]  # of the call, redacted: call_ref, customer_ref, queue, ...
+    at: str  # ISO 8601, UTC: when this revision was made; the same however often it is sent
+    record: str | None = None  # the call's record in the target, known from an earlier revision
+    customer: str | None = None  # the customer's record in the target, as matched
+    link: str | None = None  # leads a person back to the evidence
+    first_try: bool = True  # False: an earlier attempt may have reached the target
+    test: bool = False  # made by `targets test`, marked as such and taken away again
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """What a target knows of the customer whom a call is about."""
+
+    found: Literal["one", "none", "several"]
+    how: str  # by what it was looked for, in plain words; no value
+    customer: str | None = None  # the customer's record, where there is one
+    known: Mapping[str, str] = field(default_factory=dict)  # values to compare with what was said
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A request as a connector would send it, for people to read; secrets are left out."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One thing that `targets test` looked at."""
+
+    what: str  # credentials, scope, field, record ...
+    good: bool
+    detail: str  # what is wrong and what to do; empty when good
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorTraits:
+    """What a connector can do, so that whoever sends knows what it must see to itself."""
+
+    idempotent: bool = False  # the target makes one record of a key, however often it comes
+    updates: bool = True  # a later revision changes the call's record instead of making another
+    matches: bool = False  # it can look for the customer
+    limits: Mapping[str, int] = field(default_factory=dict)  # characters that a field takes
+    mapping: Mapping[str, str] = field(default_factory=dict)  # field to template, if none is given
+    scopes: tuple[str, ...] = ()  # the least rights that its credentials need
+    live: bool = True  # False: not run against the live service
+
+
 class Connector(Protocol):
-    """A CRM, or what stands for one. Writes once per key."""
+    """A CRM, or what stands for one. Writes a parcel once, whatever happens on the way.
+
+    One object is used by several threads. `connectors/_http.py` has what talks to servers.
+    """
 
     @property
     def name(self) -> str: ...
 
-    def find(self, key: str) -> Receipt | None:
-        """Return the receipt of an earlier write with this key, if the target has one."""
+    @property
+    def traits(self) -> ConnectorTraits: ...
 
-    def deliver(self, key: str, payload: Mapping[str, Any]) -> Receipt:
-        """Write the payload under the key; a key written before returns the same receipt.
+    def find(self, parcel: Parcel) -> Receipt | None:
+        """Return the receipt of an earlier write of this parcel's key, if the target has one.
 
         Raises:
-            Retryable: the target did not answer or asked to wait.
-            Permanent: the target refused the payload.
-            Misconfigured: credentials or settings are wrong.
+            Retryable, Misconfigured: as `deliver`.
         """
+
+    def deliver(self, parcel: Parcel) -> Receipt:
+        """Write the parcel; a key written before gives the same receipt.
+
+        Where `parcel.first_try` is False and the target is not idempotent, it is looked for first.
+
+        Raises:
+            Retryable: the target did not answer or asked to wait. Its code says whether the whole
+                target is away (`target_unreachable`, `target_busy`) or this write may have got
+                through (`no_answer`, `target_failed`, `bad_answer`).
+            Permanent: the target refuses the parcel (code `target_refused`).
+            Misconfigured: credentials or settings are wrong: nothing can be delivered there.
+        """
+
+    def match(self, parcel: Parcel) -> Match:
+        """Look for the customer of the call; read-only. Called only where `traits.matches`."""
+
+    def preview(self, parcel: Parcel) -> Sequence[Outgoing]:
+        """Return exactly what `deliver` would send, without sending anything."""
+
+    def check(self) -> Sequence[Checked]:
+        """Look at credentials, rights and fields in the target; changes nothing there."""
+
+    def remove(self, receipt: Receipt) -> None:
+        """Take a test's record away again.
+
+        Raises:
+            Permanent: the target cannot (code `not_removed`); the message names the record.
+        """
+
+    def close(self) -> None:
+        """Let go of connections."""
 
 
 # ---------------------------------------------------------------- where things are kept

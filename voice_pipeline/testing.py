@@ -15,6 +15,7 @@ import hashlib
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, BinaryIO
 
@@ -22,7 +23,14 @@ import numpy as np
 
 from redaction.records import Word
 from voice_pipeline.domain import Ref, Samples, Segment, SegmentSpeech
-from voice_pipeline.ports import Connector, Embedder, Progress, Transcriber, TranscriberTraits
+from voice_pipeline.ports import (
+    Connector,
+    Embedder,
+    Parcel,
+    Progress,
+    Transcriber,
+    TranscriberTraits,
+)
 
 RATE = 16000  # Hz
 
@@ -170,6 +178,17 @@ def transcriber_contract(
             assert sure is None or 0.0 <= sure <= 1.0, "language_confidence is 0..1"
 
 
+def parcel(key: str, call: str = "contract", **other: Any) -> Parcel:
+    """Return a parcel with an invented note, as a connector gets it; `other` are its fields."""
+    note = {"call_id": call, "reason": {"text": "ünïcode \u202e and \n lines", "evidence": []}}
+    given: dict[str, Any] = {
+        "number": 1, "event": "call.note.created", "note": note, "metadata": {},
+        "at": "2026-01-05T10:00:00+00:00",
+        "fields": {"subject": f"Call {call}", "text": "The caller's parcel is late. \u202e <b>"},
+    }  # fmt: skip
+    return Parcel(key=key, call=call, **given | other)
+
+
 def connector_contract(make: Callable[[], Connector]) -> None:
     """Check that a connector writes once per key, whatever happens around it.
 
@@ -180,19 +199,29 @@ def connector_contract(make: Callable[[], Connector]) -> None:
     Raises:
         AssertionError: with the promise that was broken.
     """
-    first = make()
+    first, one, two = make(), parcel("contract-1", "call-1"), parcel("contract-2", "call-2")
     assert first.name, "a connector has a name"
-    assert first.find("contract-1") is None, "nothing was written yet, so nothing is found"
-    note = {"call_id": "contract", "text": "ünïcode \u202e and \n lines"}
-    receipt = first.deliver("contract-1", note)
+    assert all(check.good for check in first.check()), "a good target passes its own check"
+    assert first.preview(one), "what would be sent can be shown"
+    assert first.find(one) is None, "nothing was written yet, and a preview writes nothing"
+    receipt = first.deliver(one)
     assert receipt.key == "contract-1", "the receipt names the key"
     assert receipt.external_id, "the receipt names the record in the target"
-    again = make()
-    assert again.find("contract-1") == receipt, "a written key is found by another process"
-    assert again.deliver("contract-1", note) == receipt, "the same key again is the same record"
-    other = again.deliver("contract-2", note)
-    assert other.external_id != receipt.external_id, "another key is another record"
-    assert make().find("contract-3") is None, "a key that was never written is not found"
+    again, retried = make(), replace(one, first_try=False)
+    assert again.find(retried) == receipt, "a written key is found by another process"
+    assert again.deliver(retried) == receipt, "the same key again is the same record"
+    other = again.deliver(two)
+    assert other.external_id != receipt.external_id, "another call is another record"
+    if first.traits.updates:
+        later = replace(
+            one, key="contract-3", number=2, event="call.note.updated", record=receipt.external_id
+        )
+        assert again.find(later) is None, "a later revision is not yet there"
+        newer = again.deliver(later)
+        assert newer.external_id == receipt.external_id, "a later revision changes the same record"
+        found = make().deliver(replace(later, first_try=False))
+        assert found.external_id == newer.external_id, "and is written once"
+    assert make().find(parcel("contract-4", "call-4")) is None, "what was not written is not there"
 
 
 def embedder_contract(make: Callable[[], Embedder]) -> None:

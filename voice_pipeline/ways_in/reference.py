@@ -8,7 +8,6 @@ slowly.
 from __future__ import annotations
 
 import http.client
-import ipaddress
 import re
 import socket
 import ssl
@@ -21,6 +20,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 import obstore
 
+from voice_pipeline.addresses import is_public
 from voice_pipeline.config import Settings
 from voice_pipeline.errors import BadInput, Misconfigured, Retryable
 from voice_pipeline.opening import open_bucket
@@ -30,7 +30,6 @@ BLOCK = 256 << 10  # bytes
 PORTS = {"http": 80, "https": 443}
 LONGEST = 2000  # characters of a reference
 AT_ONCE = 4  # fetches of one process; more wait at the other end
-NAT64 = ipaddress.ip_network("64:ff9b::/96")
 # printable ASCII but for the characters that mean something else to somebody: \ " < > ^ ` { | }
 PLAIN = re.compile(r"[!#-;=?-\[\]_a-z~]+", re.ASCII)
 # what would leave the listed path, however it is written
@@ -201,18 +200,6 @@ class References:
                 code="reference_address",
             )
         return addresses[0], found.port
-
-
-def is_public(address: str) -> bool:
-    """Say whether an address is one of the open internet, whatever it is wrapped in."""
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address):
-        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
-        if inner is None and ip in NAT64:
-            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-        if inner is not None:
-            return is_public(str(inner))
-    return ip.is_global and not ip.is_multicast and not ip.is_reserved
 
 
 def _parse(text: str) -> SplitResult:
