@@ -26,6 +26,7 @@ from voice_pipeline.building import (
 )
 from voice_pipeline.config import Part, Settings
 from voice_pipeline.delivery.courier import Courier
+from voice_pipeline.delivery.desk import Desk
 from voice_pipeline.delivery.packing import Packing
 from voice_pipeline.delivery.targets import Targets
 from voice_pipeline.domain import CaseNote, Recording
@@ -81,6 +82,7 @@ class Kit:
             lambda label: load_pack(self.settings.policy).kind(label) is not None,
         )
         packing = Packing(self.store, self.engine.read, self.reviewing.note_json, self._numbers)
+        self.desk = Desk(self.store, self.targets, packing, lambda text: self.scrub(text, False))
         self.courier = Courier(
             self.store.outbox, self.targets, packing, self.engine.executor,
             lambda call, event, code: self.store.register.tell(call, event, code=code),
