@@ -110,6 +110,8 @@ def shortened(text: str, limit: int, link: str | None, call: str) -> str:
     if len(more) > limit // 2:
         more = "…"
     room = limit - len(more) - 1
+    if room < 1:
+        return more[:limit]
     kept = text[: room + 1]
     for sign in ("\n", " "):
         place = kept.rfind(sign)
