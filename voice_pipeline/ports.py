@@ -223,6 +223,8 @@ class Connector(Protocol):
     def find(self, parcel: Parcel) -> Receipt | None:
         """Return the receipt of an earlier write of this parcel's key, if the target has one.
 
+        An idempotent target need not be asked, and some cannot be: None there means nothing.
+
         Raises:
             Retryable, Misconfigured: as `deliver`.
         """

@@ -145,7 +145,7 @@ class Http:
         url = path if path.startswith(f"{self.base}/") else self.base + path
         sent = dict(headers or {})
         if body is not None:
-            content = json.dumps(body, ensure_ascii=False).encode()
+            content = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
             sent.setdefault("Content-Type", "application/json")
         target = httpx2.URL(url)
         if params:
