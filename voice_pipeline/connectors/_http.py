@@ -122,6 +122,7 @@ class Http:
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         accept: tuple[int, ...] = (),
+        largest: int = LARGEST,
     ) -> Answer:
         """Send one request and return its answer.
 
@@ -133,6 +134,7 @@ class Http:
             params: of the query.
             headers: beside those of every request.
             accept: statuses from 300 on that are no fault, for example 404.
+            largest: bytes of an answer.
 
         Raises:
             Retryable: `target_unreachable`, `target_busy`, `target_failed`, `no_answer`,
@@ -158,7 +160,7 @@ class Http:
             headers=sent | {"Host": target.netloc.decode("ascii")},
             extensions={"sni_hostname": target.host},
         )
-        answer = self._sent(request)
+        answer = self._sent(request, largest)
         _check(answer, accept)
         return answer
 
@@ -184,7 +186,7 @@ class Http:
             )
         return addresses[0]
 
-    def _sent(self, request: httpx2.Request) -> Answer:
+    def _sent(self, request: httpx2.Request, largest: int) -> Answer:
         end = time.monotonic() + self._options.timeout
         try:
             answer = self._client.send(request, stream=True)
@@ -192,7 +194,7 @@ class Http:
                 body = bytearray()
                 for piece in answer.iter_bytes():
                     body += piece
-                    if len(body) > LARGEST:
+                    if len(body) > largest:
                         raise Retryable("the server's answer has no end", code="bad_answer")
                     if time.monotonic() > end:
                         raise Retryable("the server answers too slowly", code="no_answer")
