@@ -1,4 +1,4 @@
-"""What Salesforce's answers mean: error codes, record ids, descriptions of fields; and SOQL texts.
+"""What Salesforce's answers mean: error codes and descriptions of fields; and SOQL texts.
 
 Codes and names of fields are repeated where they look like such; messages never are.
 """
@@ -70,17 +70,6 @@ def refusal(answer: Answer, code: str, fields: tuple[str, ...]) -> PipelineError
     if answer.status in (401, 403):
         return Misconfigured(f"Salesforce refuses our rights ({said})", code="target_denied")
     return Permanent(f"Salesforce refuses this ({said})", code="target_refused")
-
-
-def record_id(value: Any) -> str:
-    """Return a record's id.
-
-    Raises:
-        Retryable: it is none (code `bad_answer`).
-    """
-    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9]{15}([A-Za-z0-9]{3})?", value):
-        raise Retryable("the answer names no record", code="bad_answer")
-    return value
 
 
 def quoted(value: str) -> str:

@@ -14,7 +14,18 @@ from urllib.parse import quote
 
 from pydantic import Field, model_validator
 
-from voice_pipeline.connectors._crm import Name, Reference, Secret, fitting, revealed
+from voice_pipeline.connectors._crm import (
+    Name,
+    Reference,
+    Secret,
+    fitting,
+    looked_for,
+    not_removed,
+    objects,
+    one_of,
+    record_id,
+    revealed,
+)
 from voice_pipeline.connectors._http import Answer, Http, HttpOptions
 from voice_pipeline.connectors._oauth import Session, client_credentials, jwt_bearer
 from voice_pipeline.connectors._salesforce import (
@@ -22,7 +33,6 @@ from voice_pipeline.connectors._salesforce import (
     fault,
     looked_at,
     quoted,
-    record_id,
     refusal,
 )
 from voice_pipeline.domain import Receipt
@@ -153,31 +163,24 @@ class SalesforceConnector:
         return self._receipt(parcel, answer.object().get("id"))
 
     def match(self, parcel: Parcel) -> Match:
-        kind, fields = self._options.customer_object, sorted(set(self._options.known.values()))
-        tried = []
-        for key, field in self._options.match_by.items():
-            value = parcel.metadata.get(key, "").strip()
-            if not value or len(value) > 255 or not value.isprintable():
+        chosen, tried = self._options, []
+        for key, field in chosen.match_by.items():
+            value = looked_for(parcel, key)
+            if not value:
                 continue
-            how = f"{key} in {kind}.{field}"
-            tried.append(how)
-            columns = ", ".join(dict.fromkeys(["Id", field, *fields]))
-            query = f"SELECT {columns} FROM {kind} WHERE {field} = {quoted(value)} LIMIT 5"
+            tried.append(f"{key} in {chosen.customer_object}.{field}")
+            columns = ", ".join(dict.fromkeys(["Id", field, *chosen.known.values()]))
+            query = (
+                f"SELECT {columns} FROM {chosen.customer_object} "
+                f"WHERE {field} = {quoted(value)} LIMIT 5"
+            )
             answer = self._ask("GET", f"{self._data}/query", params={"q": query})
-            rows = answer.object().get("records") if answer else None
-            if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-                raise Retryable("the answer has no records", code="bad_answer")
+            rows = objects(answer.object().get("records") if answer else None)
             # Salesforce compares without case: where several fit, the one to the letter counts.
             rows = [row for row in rows if row.get(field) == value] or rows
-            if len(rows) > 1:
-                return Match("several", how)
-            if rows:
-                known = {
-                    name: str(rows[0][place])
-                    for name, place in self._options.known.items()
-                    if rows[0].get(place) is not None
-                }
-                return Match("one", how, record_id(rows[0].get("Id")), known)
+            found = [{**row, "id": record_id(row.get("Id"))} for row in rows]
+            if found:
+                return one_of(found, tried[-1], chosen.known)
         return Match("none", "; ".join(tried) or "the call names no customer")
 
     def preview(self, parcel: Parcel) -> Sequence[Outgoing]:
@@ -206,10 +209,7 @@ class SalesforceConnector:
         try:
             self._ask("DELETE", path, absent=True)
         except (Permanent, Misconfigured) as error:
-            raise Permanent(
-                f"the test's record {receipt.external_id} stays: {error.message}",
-                code="not_removed",
-            ) from None
+            raise not_removed(receipt, error) from None
 
     def close(self) -> None:
         self._http.close()
