@@ -101,17 +101,11 @@ def not_removed(receipt: Receipt, error: PipelineError) -> Permanent:
 
 
 def fitting(
-    parcel: Parcel, limits: Mapping[str, int], only_new: tuple[str, ...] = ()
+    parcel: Parcel, limits: Mapping[str, int], left_out: Sequence[str] = ()
 ) -> dict[str, str]:
-    """Return the fields that a record gets: cut to fit, and without what is for new ones only.
-
-    Args:
-        parcel: with the fields that the mapping made.
-        limits: characters that a field takes.
-        only_new: fields, a status for example, that people change later: not set a second time.
-    """
+    """Return the mapped fields without some, each cut to the characters that it takes."""
     return {
         name: cut(text, limits[name]) if name in limits else text
         for name, text in parcel.fields.items()
-        if parcel.record is None or name not in only_new
+        if name not in left_out
     }

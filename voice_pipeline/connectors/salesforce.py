@@ -222,7 +222,8 @@ class SalesforceConnector:
         return f"{self._data}/sobjects/{chosen.object}/{chosen.external_id}/{call}"
 
     def _fields(self, parcel: Parcel) -> dict[str, str]:
-        fields = fitting(parcel, self._limits, tuple(self._options.only_new))
+        left_out = self._options.only_new if parcel.record is not None else []
+        fields = fitting(parcel, self._limits, left_out)
         fields.pop(self._options.external_id, None)  # stands in the path, and there alone
         if self._options.revision_field:
             fields[self._options.revision_field] = parcel.key
