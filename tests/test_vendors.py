@@ -239,6 +239,14 @@ def test_what_people_set_stays(name: str, server: Any) -> None:
     assert server.records[0][field] == "7"
 
 
+def test_a_record_that_was_forgotten_is_found_by_its_call(name: str, server: Any) -> None:
+    """A later revision whose record nobody remembers here still changes the call's own."""
+    made = connector(name, server)
+    first = made.deliver(note(name))
+    assert made.deliver(note(name, "k2", number=2)).external_id == first.external_id
+    assert len(server.records) == 1
+
+
 # ---------------------------------------------------------------- each one's own
 
 
@@ -312,6 +320,16 @@ def test_servicenow_never_takes_any_row_for_the_one_asked_for() -> None:
         with pytest.raises(Misconfigured):
             made.match(note("servicenow", metadata={"customer_ref": "A-2"}))
         assert len(server.records) == 1
+
+
+def test_servicenow_does_not_add_to_its_journals_again() -> None:
+    """A work note is added by every write: what is there already is not written."""
+    with Servicenow() as server:
+        made = connector("servicenow", server)
+        made.deliver(note("servicenow"))
+        server.asked.clear()
+        made.deliver(note("servicenow", first_try=False))
+        assert {asked.method for asked in server.asked} == {"GET"}
 
 
 def test_servicenow_leaves_two_records_of_one_call_to_people() -> None:

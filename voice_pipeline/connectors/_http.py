@@ -105,7 +105,8 @@ class Http:
                 code="target_address",
             )
         self._client = httpx2.Client(
-            verify=_trust(options.ca),
+            # Certificates take a while to read, and plain http shows none.
+            verify=trusted(options.ca) if self._secure or options.ca else False,
             timeout=httpx2.Timeout(options.timeout, connect=min(CONNECT, options.timeout)),
             headers={"User-Agent": "voice-pipeline", **(headers or {})},
             follow_redirects=False,
@@ -152,7 +153,8 @@ class Http:
         target = httpx2.URL(url)
         if params:
             target = target.copy_merge_params(dict(params))
-        address = self._address(target)
+        port = target.port or (443 if target.scheme == "https" else 80)
+        address = address_of(target.host, port, private=self._options.private)
         request = self._client.build_request(
             method,
             target.copy_with(host=address),
@@ -166,25 +168,6 @@ class Http:
 
     def close(self) -> None:
         self._client.close()
-
-    def _address(self, url: httpx2.URL) -> str:
-        """Return the address to connect to; the one that was looked at is the one that is asked."""
-        port = url.port or (443 if url.scheme == "https" else 80)
-        try:
-            told = socket.getaddrinfo(url.host, port, type=socket.SOCK_STREAM)
-        except OSError as error:
-            raise Retryable(
-                f"the server's name leads nowhere ({type(error).__name__})",
-                code="target_unreachable",
-            ) from None
-        addresses = [str(one[4][0]) for one in told]
-        if not self._options.private and not all(is_public(one) for one in addresses):
-            raise Misconfigured(
-                "the server has a private, loopback or link-local address; set `private = true` "
-                "in the target's options if it is yours",
-                code="target_address",
-            )
-        return addresses[0]
 
     def _sent(self, request: httpx2.Request, largest: int) -> Answer:
         end = time.monotonic() + self._options.timeout
@@ -209,6 +192,29 @@ class Http:
                 code="no_answer",
             ) from None
         return Answer(answer.status_code, dict(answer.headers), bytes(body))
+
+
+def address_of(host: str, port: int, *, private: bool) -> str:
+    """Return the address to connect to; the one that was looked at is the one that is asked.
+
+    Raises:
+        Retryable: the name leads nowhere just now (code `target_unreachable`).
+        Misconfigured: it leads into the house, and may not (code `target_address`).
+    """
+    try:
+        told = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise Retryable(
+            f"the server's name leads nowhere ({type(error).__name__})", code="target_unreachable"
+        ) from None
+    addresses = [str(one[4][0]) for one in told]
+    if not private and not all(is_public(one) for one in addresses):
+        raise Misconfigured(
+            "the server has a private, loopback or link-local address; set `private = true` "
+            "in the target's options if it is yours",
+            code="target_address",
+        )
+    return addresses[0]
 
 
 def shown(headers: Mapping[str, str]) -> dict[str, str]:
@@ -274,7 +280,8 @@ def _not_connected(error: Exception) -> Retryable | Misconfigured:
     )
 
 
-def _trust(ca: Path | None) -> ssl.SSLContext:
+def trusted(ca: Path | None) -> ssl.SSLContext:
+    """Return a context that checks certificates, against `ca` where one is given."""
     try:
         return ssl.create_default_context(cafile=str(ca) if ca else None)
     except (OSError, ssl.SSLError) as error:

@@ -82,6 +82,7 @@ class HubspotConnector:
         filled = options.mapped if options.mapped is not None else list(mapping)
         self.traits = ConnectorTraits(
             idempotent=True,
+            searchable=options.revision_property is not None,
             matches=bool(options.match_by),
             limits=dict.fromkeys(filled, TEXT),
             mapping=mapping,

@@ -125,6 +125,7 @@ class SalesforceConnector:
     def traits(self) -> ConnectorTraits:
         return ConnectorTraits(
             idempotent=True,
+            searchable=self._options.revision_field is not None,
             matches=bool(self._options.match_by),
             limits=dict(self._limits),
             mapping=MAPPINGS.get(self._options.object, {}),
