@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -37,12 +38,13 @@ class Asked:
 
 @dataclass
 class Told:
-    """What a target answers; `drop` breaks the connection off instead."""
+    """What a target answers, after `delay` seconds; `drop` breaks the connection off instead."""
 
     status: int = 200
     value: Any = None
     headers: dict[str, str] = field(default_factory=dict)
     drop: bool = False
+    delay: float = 0.0
 
     def bytes(self) -> bytes:
         if isinstance(self.value, bytes):
@@ -88,6 +90,7 @@ class Target:
                     self.rfile.read(length), [unquote(part) for part in parts.path.split("/")[1:]],
                 )  # fmt: skip
                 told = target.told(asked)
+                time.sleep(told.delay)
                 if told.drop:
                     self.close_connection = True
                     return

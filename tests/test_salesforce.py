@@ -85,6 +85,15 @@ def test_an_answer_lost_after_the_write_makes_no_second_record(org: Salesforce, 
     assert receipt.external_id == task(org)["Id"]
 
 
+def test_an_answer_that_comes_too_late_makes_no_second_record(org: Salesforce) -> None:
+    """Salesforce takes the note and answers after we have given up waiting."""
+    org.after = [Told(201, delay=1.5)]
+    with pytest.raises(Retryable) as told:
+        connector(org, timeout=0.75).deliver(note())
+    assert told.value.code == "no_answer"
+    assert connector(org).deliver(note(first_try=False)).external_id == task(org)["Id"]
+
+
 def test_many_workers_on_one_call_make_one_record(org: Salesforce) -> None:
     """One token, one record, however many threads share a connector."""
     target = connector(org)
@@ -175,9 +184,9 @@ def test_a_key_signs_in_place_of_a_secret(tmp_path: Path) -> None:
         (error(403, "REQUEST_LIMIT_EXCEEDED"), Retryable, "target_busy"),
         (error(400, "UNABLE_TO_LOCK_ROW"), Retryable, "target_failed"),
         (Told(429, headers={"Retry-After": "9"}), Retryable, "target_busy"),
-        (error(403, "INSUFFICIENT_ACCESS"), Misconfigured, "target_fields"),
+        (error(403, "INSUFFICIENT_ACCESS"), Misconfigured, "target_field"),
         (error(403, "SOMETHING_NEW"), Misconfigured, "target_denied"),
-        (error(400, "INVALID_FIELD", ["No__c"]), Misconfigured, "target_fields"),
+        (error(400, "INVALID_FIELD", ["No__c"]), Misconfigured, "target_field"),
         (error(400, "FIELD_CUSTOM_VALIDATION_EXCEPTION", ["Subject"]), Permanent, "target_refused"),
         (error(400, "FIELD_INTEGRITY_EXCEPTION", ["WhoId"]), Permanent, "target_refused"),
         (error(400, "DUPLICATES_DETECTED"), Permanent, "target_refused"),
@@ -224,7 +233,7 @@ def test_the_customer_is_found_and_linked(org: Salesforce) -> None:
     one = target.match(note(metadata={"customer_ref": "A-1"}))
     assert (one.found, one.customer) == ("one", ada)
     assert one.known == {"name": "Ada Invented", "postcode": "XX1 1XX"}
-    assert "A-1" not in one.how and "No__c" in one.how
+    assert "A-1" not in one.how and one.how == "by customer_ref in Contact.No__c"
     other = target.match(note(metadata={"customer_ref": "A-9", "phone_hash": "f00d"}))
     assert other.customer == ben and other.known == {"name": "Ben Invented"}
     target.deliver(note(customer=ada))

@@ -12,6 +12,8 @@ from targets import Target, Told
 from vendor_servers import TOKEN, Hubspot, Servicenow, Zendesk
 
 from voice_pipeline.adapters import load
+from voice_pipeline.config import NOTE_FIELDS
+from voice_pipeline.delivery.mapping import NAMES, Mapped
 from voice_pipeline.errors import Misconfigured, Permanent, PipelineError, Retryable
 from voice_pipeline.ports import Connector
 from voice_pipeline.testing import connector_contract, parcel
@@ -53,7 +55,7 @@ def note(name: str, key: str = "k", call: str = "c", text: str = "Late.", **othe
 def kept(name: str, server: Any) -> list[str]:
     """The texts that the target has, one a write that shows."""
     if name == "zendesk":
-        return [one["body"] for one in server.comments()]
+        return [one["body"].partition("\n\n[voice-pipeline ")[0] for one in server.comments()]
     return [one[TEXT[name]] for one in server.records]
 
 
@@ -65,11 +67,37 @@ def test_each_keeps_the_contract(name: str, server: Any) -> None:
         assert len(server.comments()) == 3, "a revision is one more comment, and only one"
 
 
+def test_an_answer_that_comes_too_late_writes_nothing_twice(name: str, server: Any) -> None:
+    """The target takes the note and answers after we have given up waiting."""
+    server.only = lambda asked: asked.method == "POST"
+    server.after = [Told(201, delay=1.5)]
+    with pytest.raises(Retryable) as told:
+        connector(name, server, timeout=0.75).deliver(note(name))
+    assert told.value.code == "no_answer"
+    connector(name, server).deliver(note(name, first_try=False))
+    assert len(server.records) == len(kept(name, server)) == 1
+
+
 def test_traits_say_that_none_was_run_live(name: str, server: Any) -> None:
     """Whoever chooses one knows what was tried and what was not."""
     made: Connector = connector(name, server)
     assert made.traits.live is False and made.traits.scopes and made.traits.matches
     assert TEXT[name] in made.traits.mapping and not server.asked
+
+
+@pytest.mark.parametrize("kind", ["salesforce", *SERVERS])
+@pytest.mark.parametrize("request_type", [None, {"label": "billing_dispute"}])
+def test_the_mapping_that_each_brings_makes_fields_of_any_note(
+    kind: str, request_type: Any
+) -> None:
+    """Without a mapping of one's own, and for a call of which nothing could be said."""
+    options = {"salesforce": {"client_id": "x", "client_secret": "env:T"}} | OPTIONS
+    given = {"url": "https://example.com"} | options[kind]
+    traits = load("connectors", kind).build(given, offer={"secret": lambda _: TOKEN}).traits
+    values = dict.fromkeys(NAMES) | {"note": {"request_type": request_type}, "call": "c"}
+    fields = Mapped(traits.mapping, NOTE_FIELDS, traits.limits).fields(values | {"text": "Late."})
+    assert "Late." in fields.values()
+    assert ("Call: billing dispute" if request_type else "Call: note") in fields.values()
 
 
 @pytest.mark.parametrize("lost", [Told(drop=True), Told(500), Told(502), Told(200, b"<html>")],
@@ -120,7 +148,7 @@ def test_wrong_json_is_no_receipt(name: str, server: Any, body: bytes) -> None:
     server.before = [Told(200, body)]
     with pytest.raises((Retryable, Misconfigured)) as told:
         connector(name, server).deliver(note(name))
-    assert told.value.code in ("bad_answer", "target_fields")
+    assert told.value.code in ("bad_answer", "target_field")
 
 
 def test_a_withdrawn_token_pauses_the_target(name: str, server: Any) -> None:
@@ -177,7 +205,7 @@ def test_the_customer_is_found_and_named_on_the_record(name: str, server: Any) -
     one = note(name, metadata={"customer_ref": "A-1"})
     found = made.match(one)
     assert (found.found, found.customer, found.known["name"]) == ("one", ada, "Ada")
-    assert "A-1" not in found.how
+    assert "A-1" not in found.how and found.how.startswith("by ")
     made.deliver(replace(one, customer=found.customer))
     if name == "hubspot":
         assert {other for _, other in server.links} == {ada}
@@ -186,7 +214,8 @@ def test_the_customer_is_found_and_named_on_the_record(name: str, server: Any) -
         assert str(server.records[0][field]) == ada
     customer(name, server, "A-1")
     assert made.match(one).found == "several"
-    assert made.match(note(name)).found == "none"
+    nobody = made.match(note(name))
+    assert nobody.found == "none" and "customer_ref" in nobody.how
 
 
 @pytest.mark.parametrize(
@@ -316,7 +345,7 @@ def test_servicenow_never_takes_any_row_for_the_one_asked_for() -> None:
         server.fields -= {"correlation_id", "employee_number"}
         with pytest.raises(Misconfigured) as told:
             made.deliver(note("servicenow"))
-        assert told.value.code == "target_fields"
+        assert told.value.code == "target_field"
         with pytest.raises(Misconfigured):
             made.match(note("servicenow", metadata={"customer_ref": "A-2"}))
         assert len(server.records) == 1

@@ -59,7 +59,7 @@ class Hubspot(Target):
                 return Told(404)
             case ("DELETE", "crm", "objects", "2026-03", kind, record):
                 return Told(204) if self.rows[kind].pop(record, None) else Told(404)
-            case ("PUT", "crm", "v4", "objects", "tickets", one, "associations", "default",
+            case ("PUT", "crm", "objects", "2026-03", "tickets", one, "associations", "default",
                   "contacts", other):  # fmt: skip
                 if other not in self.rows["contacts"]:
                     return Told(404, {"message": WRITTEN})
@@ -100,7 +100,7 @@ class Zendesk(Target):
         return list(self.tickets.values())
 
     def comments(self) -> list[dict[str, Any]]:
-        return [one["events"][0] for kept in self.audits.values() for one in kept]
+        return [one["events"][1] for kept in self.audits.values() for one in kept]
 
     def work(self, asked: Asked) -> Told:
         pair = base64.b64encode(f"agent@example.com/token:{TOKEN}".encode()).decode()
@@ -144,10 +144,9 @@ class Zendesk(Target):
         return Told(404)
 
     def change(self, number: int, given: dict[str, Any]) -> None:
-        comment, custom = given.pop("comment"), given.pop("metadata")
+        event = {"type": "Comment", **given.pop("comment")}
         self.tickets[number] |= given
-        event = {"type": "Comment", **comment}
-        self.audits[number].append({"events": [event], "metadata": {"custom": custom}})
+        self.audits[number].append({"events": [{"type": "Notification"}, event]})
 
 
 class Servicenow(Target):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import StringConstraints
@@ -16,6 +16,8 @@ Secret = Callable[[str], str]  # reads a reference; from the composition root
 # The name of an object or field in the target. Goes into paths and queries, so nothing else fits.
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,79}$")]
 Reference = Annotated[str, StringConstraints(pattern=r"^(env|file):.+")]
+# What a record is called where nobody says: the kind of request, as words.
+TITLE = "Call: {{ note.request_type.label | replace('_', ' ') if note.request_type else 'note' }}"
 MARK = "\u2026"  # ends a text that was cut
 
 
@@ -53,6 +55,11 @@ def looked_for(parcel: Parcel, key: str) -> str:
     """
     value = parcel.metadata.get(key, "").strip()
     return value if len(value) <= 255 and value.isprintable() else ""
+
+
+def nobody(keys: Iterable[str]) -> Match:
+    """Return what there is to say of a call that has nothing to look for a customer by."""
+    return Match("none", f"to look for: the call has no usable {' or '.join(keys)}")
 
 
 def one_of(rows: Sequence[Mapping[str, Any]], how: str, known: Mapping[str, str]) -> Match:

@@ -65,7 +65,7 @@ def refusal(answer: Answer, code: str, fields: tuple[str, ...]) -> PipelineError
     if code in SETTINGS:
         return Misconfigured(
             f"object, fields or rights do not fit ({said}); `targets test` says which",
-            code="target_fields",
+            code="target_field",
         )
     if answer.status in (401, 403):
         return Misconfigured(f"Salesforce refuses our rights ({said})", code="target_denied")

@@ -15,11 +15,13 @@ from urllib.parse import quote
 from pydantic import Field
 
 from voice_pipeline.connectors._crm import (
+    TITLE,
     Name,
     Reference,
     Secret,
     fitting,
     looked_for,
+    nobody,
     not_removed,
     objects,
     one_of,
@@ -34,8 +36,8 @@ from voice_pipeline.ports import Checked, ConnectorTraits, Match, Outgoing, Parc
 LARGEST = 16 << 20  # bytes of a list of properties
 TEXT = 65_536  # characters of a text property
 MAPPING = {
-    "subject": "Call: {{ note.request_type.label }}",
-    "content": "{{ text }}\n\n{{ link }}",
+    "subject": TITLE,
+    "content": "{{ text }}",
     "hs_pipeline": "0",
     "hs_pipeline_stage": "1",
 }
@@ -126,7 +128,7 @@ class HubspotConnector:
             value = looked_for(parcel, key)
             if not value:
                 continue
-            tried.append(f"{key} in {chosen.customer_object}.{field}")
+            tried.append(f"by {key} in {chosen.customer_object}.{field}")
             wanted = {"propertyName": field, "operator": "EQ", "value": value}
             body = {
                 "filterGroups": [{"filters": [wanted]}],
@@ -143,7 +145,7 @@ class HubspotConnector:
                     found.append({**properties, "id": record_id(row.get("id"))})
             if found:
                 return one_of(found, tried[-1], chosen.known)
-        return Match("none", "; ".join(tried) or "the call names no customer")
+        return Match("none", ", nor ".join(tried)) if tried else nobody(chosen.match_by)
 
     def preview(self, parcel: Parcel) -> Sequence[Outgoing]:
         headers = shown({"Content-Type": "application/json", "Authorization": ""})
@@ -184,7 +186,7 @@ class HubspotConnector:
     def _link(self, record: str, customer: str) -> str:
         one, other = self._options.object, self._options.customer_object
         end = quote(customer, safe="")
-        return f"/crm/v4/objects/{one}/{record}/associations/default/{other}/{end}"
+        return f"{self._objects}/{one}/{record}/associations/default/{other}/{end}"
 
     def _body(self, parcel: Parcel) -> dict[str, Any]:
         chosen = self._options
@@ -258,6 +260,6 @@ def _refusal(answer: Answer) -> PipelineError:
     if answer.status == 404 or SETTINGS & set(codes):
         return Misconfigured(
             f"object or properties do not fit ({told}); `targets test` says which",
-            code="target_fields",
+            code="target_field",
         )
     return Permanent(f"HubSpot refuses this ({told})", code="target_refused")

@@ -15,11 +15,13 @@ from urllib.parse import quote
 from pydantic import Field, model_validator
 
 from voice_pipeline.connectors._crm import (
+    TITLE,
     Name,
     Reference,
     Secret,
     fitting,
     looked_for,
+    nobody,
     not_removed,
     objects,
     one_of,
@@ -45,8 +47,8 @@ LINKS = {
     ("Case", "Contact"): "ContactId", ("Case", "Account"): "AccountId",
 }  # fmt: skip
 TEXTS = {
-    "Subject": "Call: {{ note.request_type.label }}",
-    "Description": "{{ text }}\n\n{{ link }}",
+    "Subject": TITLE,
+    "Description": "{{ text }}",
 }
 MAPPINGS = {
     "Task": {**TEXTS, "Status": "Completed", "Priority": "Normal"},
@@ -169,7 +171,7 @@ class SalesforceConnector:
             value = looked_for(parcel, key)
             if not value:
                 continue
-            tried.append(f"{key} in {chosen.customer_object}.{field}")
+            tried.append(f"by {key} in {chosen.customer_object}.{field}")
             columns = ", ".join(dict.fromkeys(["Id", field, *chosen.known.values()]))
             query = (
                 f"SELECT {columns} FROM {chosen.customer_object} "
@@ -182,7 +184,7 @@ class SalesforceConnector:
             found = [{**row, "id": record_id(row.get("Id"))} for row in rows]
             if found:
                 return one_of(found, tried[-1], chosen.known)
-        return Match("none", "; ".join(tried) or "the call names no customer")
+        return Match("none", ", nor ".join(tried)) if tried else nobody(chosen.match_by)
 
     def preview(self, parcel: Parcel) -> Sequence[Outgoing]:
         headers = {"Content-Type": "application/json", "Authorization": "(secret)"}

@@ -15,11 +15,13 @@ from urllib.parse import quote
 from pydantic import Field, model_validator
 
 from voice_pipeline.connectors._crm import (
+    TITLE,
     Name,
     Reference,
     Secret,
     fitting,
     looked_for,
+    nobody,
     not_removed,
     objects,
     one_of,
@@ -33,8 +35,8 @@ from voice_pipeline.errors import Misconfigured, Permanent, PipelineError
 from voice_pipeline.ports import Checked, ConnectorTraits, Match, Outgoing, Parcel
 
 MAPPING = {
-    "short_description": "Call: {{ note.request_type.label }}",
-    "description": "{{ text }}\n\n{{ link }}",
+    "short_description": TITLE,
+    "description": "{{ text }}",
     "contact_type": "phone",
 }
 
@@ -104,7 +106,7 @@ class ServicenowConnector:
             raise Misconfigured(
                 "ServiceNow did not keep correlation_id: the integration's user needs to read and "
                 "write it, or calls would be written twice",
-                code="target_fields",
+                code="target_field",
             )
         return self._receipt(parcel, written)
 
@@ -114,13 +116,13 @@ class ServicenowConnector:
             value = looked_for(parcel, key)
             if not _plain(value):
                 continue
-            tried.append(f"{key} in {chosen.customer_table}.{field}")
+            tried.append(f"by {key} in {chosen.customer_table}.{field}")
             columns = ["sys_id", field, *chosen.known.values()]
             found = self._rows(chosen.customer_table, field, value, columns)
             if found:
                 rows = [{**row, "id": record_id(row.get("sys_id"))} for row in found]
                 return one_of(rows, tried[-1], chosen.known)
-        return Match("none", "; ".join(tried) or "the call names no customer")
+        return Match("none", ", nor ".join(tried)) if tried else nobody(chosen.match_by)
 
     def preview(self, parcel: Parcel) -> Sequence[Outgoing]:
         method, path = self._way(parcel.record)
@@ -204,7 +206,7 @@ class ServicenowConnector:
             "GET", f"/api/now/table/{table}", params=params, accept=(400, 404)
         )
         if answer.status == 400:
-            raise Misconfigured(f"ServiceNow has no table {table} for us", code="target_fields")
+            raise Misconfigured(f"ServiceNow has no table {table} for us", code="target_field")
         if answer.status == 404:
             return []
         rows = objects(answer.object().get("result"))
@@ -212,7 +214,7 @@ class ServicenowConnector:
             raise Misconfigured(
                 f"ServiceNow does not look by {table}.{field}: it is not there, or the "
                 "integration's user may not read it",
-                code="target_fields",
+                code="target_field",
             )
         return [row for row in rows if row.get(field) == value] or rows
 

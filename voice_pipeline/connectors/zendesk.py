@@ -1,7 +1,7 @@
 """Writes case notes to Zendesk as internal comments of one ticket a call; customers never see them.
 
-A new ticket carries an Idempotency-Key and the call as its external id; every write names its key
-in the ticket's audit, where a retry looks for it first. Not run against the live service yet.
+A new ticket carries an Idempotency-Key and the call as its external id; every comment ends with its
+key, by which a retry finds it in the ticket's audits. Not run against the live service yet.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ from urllib.parse import quote
 from pydantic import Field, model_validator
 
 from voice_pipeline.connectors._crm import (
+    TITLE,
     Name,
     Reference,
     Secret,
     fitting,
     looked_for,
+    nobody,
     not_removed,
     objects,
     one_of,
@@ -32,7 +34,6 @@ from voice_pipeline.domain import Receipt
 from voice_pipeline.errors import Misconfigured, Permanent, PipelineError, Retryable
 from voice_pipeline.ports import Checked, ConnectorTraits, Match, Outgoing, Parcel
 
-MARK = "voice_pipeline_key"  # in the metadata of each write's audit
 COMMENT = 21_000  # UTF-16 units: a comment takes 64 kB, and a unit is three bytes at most
 PAGES = 20  # of a hundred audits, that a ticket is searched through
 
@@ -75,8 +76,8 @@ class ZendeskConnector:
             matches=options.match_by is not None,
             limits={"comment": COMMENT},
             mapping={
-                "subject": "Call: {{ note.request_type.label }}",
-                "comment": "{{ text }}\n\n{{ link }}",
+                "subject": TITLE,
+                "comment": "{{ text }}",
             },
             scopes=("read", "tickets:write"),
             live=False,
@@ -85,9 +86,9 @@ class ZendeskConnector:
     def find(self, parcel: Parcel) -> Receipt | None:
         for ticket in self._tickets(parcel):
             for audit in self._audits(ticket):
-                custom = (audit.get("metadata") or {}).get("custom") or {}
-                if isinstance(custom, dict) and custom.get(MARK) == parcel.key:
-                    return self._receipt(parcel, ticket)
+                for event in objects(audit.get("events")):
+                    if _mark(parcel) in str(event.get("body", "")):
+                        return self._receipt(parcel, ticket)
         return None
 
     def deliver(self, parcel: Parcel) -> Receipt:
@@ -110,14 +111,14 @@ class ZendeskConnector:
         key = self._options.match_by or ""
         value = looked_for(parcel, key)
         if not value:
-            return Match("none", "the call names no customer")
+            return nobody([key])
         answer = self._http.request("GET", "/api/v2/users/search", params={"external_id": value})
         found = [
             {**row, "id": record_id(row.get("id"))}
             for row in objects(answer.object().get("users"))
             if str(row.get("external_id", "")).casefold() == value.casefold()
         ]
-        return one_of(found, f"{key} in users.external_id", self._options.known)
+        return one_of(found, f"by {key} in users.external_id", self._options.known)
 
     def preview(self, parcel: Parcel) -> Sequence[Outgoing]:
         method, path, headers = self._way(parcel, parcel.record)
@@ -166,8 +167,8 @@ class ZendeskConnector:
             ticket["external_id"] = parcel.call
             if parcel.customer:
                 ticket["requester_id"] = int(parcel.customer)
-        ticket["comment"] = {"body": fields.get("comment", ""), "public": False}
-        ticket["metadata"] = {MARK: parcel.key}
+        body = f"{fields.get('comment', '')}\n\n{_mark(parcel)}"
+        ticket["comment"] = {"body": body, "public": False}
         return {"ticket": ticket}
 
     def _tickets(self, parcel: Parcel) -> list[str]:
@@ -210,6 +211,10 @@ def create(options: Options) -> ZendeskConnector:
         pair = f"{options.user}/token:{revealed(options.token or '', options.secret)}"
         given = "Basic " + base64.b64encode(pair.encode()).decode()
     return ZendeskConnector(options, Http(options, headers={"Authorization": given}))
+
+
+def _mark(parcel: Parcel) -> str:
+    return f"[voice-pipeline {parcel.key}]"
 
 
 def _refusal(answer: Answer) -> PipelineError:
