@@ -112,6 +112,11 @@ class Mailbox:
             server.transport.abort()
         return answer
 
+    async def handle_QUIT(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+        if "QUIT" in self.answers:
+            server.transport.abort()
+        return "221 Bye"
+
     def login(self, server: Any, session: Any, envelope: Any, mechanism: str,
               data: Any) -> AuthResult:  # fmt: skip
         good = isinstance(data, LoginPassword) and data.password == PASSWORD.encode()
@@ -207,6 +212,12 @@ def test_mails_of_one_key_have_one_message_id(post: Any) -> None:
     first, second = post.mails
     assert first["Message-ID"] == second["Message-ID"] == "<k@example.com>"
     assert first["Date"] == second["Date"]
+
+
+def test_a_mail_that_was_taken_is_not_sent_again_for_a_rude_goodbye(post: Any) -> None:
+    """The server broke off after it had taken the mail and said so."""
+    post.answers["QUIT"] = "none"
+    assert mailing(post).deliver(note()).external_id == "k" and len(post.mails) == 1
 
 
 @given(

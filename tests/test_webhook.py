@@ -172,7 +172,7 @@ def test_private_addresses_and_plain_http_are_refused(receiver: Receiver) -> Non
 
 def test_previews_show_everything_but_the_secrets(receiver: Receiver) -> None:
     """What is shown is what would be sent; nobody can sign with what is shown."""
-    target = connector(receiver.url + "/hook", authorization="env:NEW")
+    target = connector(receiver.url + "/hook/", authorization="env:NEW")
     one = parcel("k", note=HOSTILE)
     (shown,) = target.preview(one)
     assert not receiver.asked

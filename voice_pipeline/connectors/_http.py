@@ -49,7 +49,7 @@ class HttpOptions(BaseModel):
         plain = parts.username is None and parts.password is None and not parts.fragment
         if parts.scheme not in ("http", "https") or not parts.hostname or not plain:
             raise ValueError("takes https://HOST/PATH without user, password or fragment")
-        return text.rstrip("/")
+        return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,8 @@ class Http:
                 on the open internet.
         """
         self._options = options
-        self.base = options.url
+        self.url = options.url  # as it was given: some servers mind a slash at its end
+        self.base = options.url.rstrip("/")
         parts = urlsplit(options.url)
         self._secure = parts.scheme == "https"
         if not self._secure and not options.private:
@@ -129,7 +130,7 @@ class Http:
 
         Args:
             method: GET, POST, ...
-            path: behind the target's URL; or a whole URL of the same server.
+            path: behind the target's URL; or a whole URL of the same server; empty: the URL itself.
             content: bytes of the body; or
             body: JSON values of the body.
             params: of the query.
@@ -145,7 +146,8 @@ class Http:
                 (`target_moved`), shows a certificate that is not good (`target_certificate`), or
                 its address may not be asked (`target_address`).
         """
-        url = path if path.startswith(f"{self.base}/") else self.base + path
+        whole = path.startswith(f"{self.base}/")
+        url = path if whole else self.base + path if path else self.url
         sent = dict(headers or {})
         if body is not None:
             content = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")

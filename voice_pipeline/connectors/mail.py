@@ -11,7 +11,7 @@ import smtplib
 import socket
 import ssl
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -143,7 +143,8 @@ class MailConnector:
             if chosen.user is not None and self._password is not None:
                 server.login(chosen.user, self._password)
             yield server
-            server.quit()
+            with suppress(smtplib.SMTPException, OSError):  # the mail was taken, come what may
+                server.quit()
         except smtplib.SMTPServerDisconnected:
             raise Retryable(
                 "the mail server broke off; it may have taken the mail", code="no_answer"

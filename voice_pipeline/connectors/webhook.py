@@ -71,7 +71,7 @@ class WebhookConnector:
     def preview(self, parcel: Parcel) -> Sequence[Outgoing]:
         body = _body(parcel)
         headers = shown(self._signed(parcel, body))
-        return [Outgoing("POST", self._http.base, headers, body.decode())]
+        return [Outgoing("POST", self._http.url, headers, body.decode())]
 
     def check(self) -> Sequence[Checked]:
         """Look whether somebody answers there; the secret shows only when an event is sent."""
