@@ -25,7 +25,9 @@ from voice_pipeline.building import (
     chosen,
 )
 from voice_pipeline.config import Part, Settings
+from voice_pipeline.delivery.context import Consulting
 from voice_pipeline.delivery.courier import Courier
+from voice_pipeline.delivery.desk import Desk
 from voice_pipeline.delivery.packing import Packing
 from voice_pipeline.delivery.targets import Targets
 from voice_pipeline.domain import CaseNote, Recording
@@ -74,6 +76,7 @@ class Kit:
         self.erasing = Erasing(self.store, self.engine, lambda text: self.scrub(text, False))
         self.erasing.finish()
         self.targets = Targets(settings)
+        self._consulting = Consulting(self.store.register, self.targets, settings)
         self.reviewing = Reviewing(
             self.store,
             self.engine,
@@ -81,6 +84,7 @@ class Kit:
             lambda label: load_pack(self.settings.policy).kind(label) is not None,
         )
         packing = Packing(self.store, self.engine.read, self.reviewing.note_json, self._numbers)
+        self.desk = Desk(self.store, self.targets, packing, lambda text: self.scrub(text, False))
         self.courier = Courier(
             self.store.outbox, self.targets, packing, self.engine.executor,
             lambda call, event, code: self.store.register.tell(call, event, code=code),
@@ -296,7 +300,13 @@ class Kit:
             ),
             escalate=Stage(
                 "escalate",
-                lambda recording, text, note: escalate(recording, text, note, pack=pack),
+                lambda recording, text, note: escalate(
+                    recording,
+                    text,
+                    note,
+                    pack=pack,
+                    consult=lambda one: self._consulting.look(one, pack.thresholds.repeat_days),
+                ),
                 judges,
             ),
             review=Stage(

@@ -107,6 +107,8 @@ def shortened(text: str, limit: int, link: str | None, call: str) -> str:
     if len(text) <= limit:
         return text
     more = f"[the rest: {link}]" if link else f"[the rest: call {call}]"
+    if len(more) > limit // 2:
+        more = "…"
     room = limit - len(more) - 1
     if room < 1:
         return more[:limit]
