@@ -220,8 +220,8 @@ def connector_contract(make: Callable[[], Connector]) -> None:
         assert again.find(later) is None, "a later revision is not yet there"
         newer = again.deliver(later)
         assert newer.external_id == receipt.external_id, "a later revision changes the same record"
-        once = make().deliver(replace(later, first_try=False))
-        assert once.external_id == newer.external_id, "and is written once"
+        found = make().deliver(replace(later, first_try=False))
+        assert found.external_id == newer.external_id, "and is written once"
     assert make().find(parcel("contract-4", "call-4")) is None, "what was not written is not there"
 
 
