@@ -154,7 +154,8 @@ def post(certificate: tuple[Path, Path]) -> Iterator[Any]:
     context.load_cert_chain(*certificate)
     box = Mailbox()
     loop = asyncio.new_event_loop()
-    threading.Thread(target=loop.run_forever, daemon=True).start()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
 
     def made() -> SMTP:
         return SMTP(
@@ -166,8 +167,18 @@ def post(certificate: tuple[Path, Path]) -> Iterator[Any]:
     server = asyncio.run_coroutine_threadsafe(starting, loop).result()
     box.port, box.ca = server.sockets[0].getsockname()[1], certificate[0]
     yield box
-    loop.call_soon_threadsafe(server.close)
+    asyncio.run_coroutine_threadsafe(_ended(server), loop).result()
     loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+async def _ended(server: asyncio.Server) -> None:
+    server.close()
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def mailing(post: Any, **options: Any) -> mail.MailConnector:

@@ -361,6 +361,17 @@ def test_servicenow_does_not_add_to_its_journals_again() -> None:
         assert {asked.method for asked in server.asked} == {"GET"}
 
 
+def test_servicenow_says_that_it_did_not_keep_the_calls_name() -> None:
+    """On a table that is still empty this shows after the first write, and there is no second."""
+    with Servicenow() as server:
+        made = connector("servicenow", server)
+        server.fields -= {"correlation_id"}
+        for _ in range(3):
+            with pytest.raises(Misconfigured) as told:
+                made.deliver(note("servicenow", first_try=False))
+            assert told.value.code == "target_field" and len(server.records) == 1
+
+
 def test_servicenow_leaves_two_records_of_one_call_to_people() -> None:
     """And an id that a query would read as more than a value is refused."""
     with Servicenow() as server:

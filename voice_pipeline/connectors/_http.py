@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import email.utils
 import json
-import socket
 import ssl
 import time
 from collections.abc import Mapping
@@ -21,7 +20,7 @@ from urllib.parse import urlsplit
 import httpx2
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from voice_pipeline.addresses import is_public
+from voice_pipeline.connectors._address import address_of, trusted
 from voice_pipeline.errors import Misconfigured, Permanent, Retryable
 
 LARGEST = 1 << 20  # bytes of an answer
@@ -196,29 +195,6 @@ class Http:
         return Answer(answer.status_code, dict(answer.headers), bytes(body))
 
 
-def address_of(host: str, port: int, *, private: bool) -> str:
-    """Return the address to connect to; the one that was looked at is the one that is asked.
-
-    Raises:
-        Retryable: the name leads nowhere just now (code `target_unreachable`).
-        Misconfigured: it leads into the house, and may not (code `target_address`).
-    """
-    try:
-        told = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise Retryable(
-            f"the server's name leads nowhere ({type(error).__name__})", code="target_unreachable"
-        ) from None
-    addresses = [str(one[4][0]) for one in told]
-    if not private and not all(is_public(one) for one in addresses):
-        raise Misconfigured(
-            "the server has a private, loopback or link-local address; set `private = true` "
-            "in the target's options if it is yours",
-            code="target_address",
-        )
-    return addresses[0]
-
-
 def shown(headers: Mapping[str, str]) -> dict[str, str]:
     """Return headers as people may see them."""
     return {
@@ -280,13 +256,3 @@ def _not_connected(error: Exception) -> Retryable | Misconfigured:
     return Retryable(
         f"the server cannot be reached ({type(error).__name__})", code="target_unreachable"
     )
-
-
-def trusted(ca: Path | None) -> ssl.SSLContext:
-    """Return a context that checks certificates, against `ca` where one is given."""
-    try:
-        return ssl.create_default_context(cafile=str(ca) if ca else None)
-    except (OSError, ssl.SSLError) as error:
-        raise Misconfigured(
-            f"{ca}: no certificates to be read ({type(error).__name__})", code="target_certificate"
-        ) from None

@@ -18,9 +18,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from voice_pipeline.connectors._address import address_of, trusted
 from voice_pipeline.connectors._crm import Reference, Secret, revealed
 from voice_pipeline.connectors._flags import flags, lines, plain, title
-from voice_pipeline.connectors._http import address_of, trusted
 from voice_pipeline.domain import Receipt, Severity
 from voice_pipeline.errors import Misconfigured, Permanent, PipelineError, Retryable
 from voice_pipeline.ports import Checked, ConnectorTraits, Match, Outgoing, Parcel
