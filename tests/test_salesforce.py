@@ -124,6 +124,16 @@ def test_expired_tokens_are_renewed_once(org: Salesforce) -> None:
     assert told.value.code == "target_denied" and org.issued == 3
 
 
+def test_one_new_token_serves_all_workers(org: Salesforce) -> None:
+    """Eight find at once that the session has run out: one of them asks, the others take that."""
+    target = connector(org)
+    target.deliver(note("k0", "c0"))
+    org.tokens.clear()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: target.deliver(note(f"k{n}", f"c{n}")), range(1, 33)))
+    assert org.issued == 2 and len(org.records["Task"]) == 33
+
+
 def test_wrong_credentials_are_said_without_them(org: Salesforce) -> None:
     """A wrong or withdrawn secret pauses the target; nobody reads it, or what the server wrote."""
     target = connector(org, secret=lambda _: "withdrawn secret")

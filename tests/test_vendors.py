@@ -226,10 +226,9 @@ def test_the_customer_is_found_and_named_on_the_record(name: str, server: Any) -
 def test_references_cannot_ask_for_somebody_else(name: str, server: Any, reference: str) -> None:
     """At most the customer who has just this reference, and that is nobody."""
     customer(name, server, "A-1")
-    assert (
-        connector(name, server).match(note(name, metadata={"customer_ref": reference})).found
-        == "none"
-    )
+    made = connector(name, server)
+    assert made.match(note(name, metadata={"customer_ref": reference})).found == "none"
+    assert not server.asked or (reference.isprintable() and len(reference) <= 255)
 
 
 def test_previews_and_checks_change_nothing(name: str, server: Any) -> None:
@@ -294,6 +293,15 @@ def test_hubspot_names_what_is_wrong_with_its_properties() -> None:
             with pytest.raises(kind) as told:
                 made.deliver(note("hubspot"))
             assert "Invented" not in str(told.value)
+
+
+def test_hubspots_search_is_not_believed_where_it_finds_somebody_else() -> None:
+    """An answer for another reference is nobody."""
+    with Hubspot() as server:
+        other = [{"id": "7", "properties": {"customer_no": "A-2"}}]
+        server.before = [Told(200, {"total": 1, "results": other})]
+        found = connector("hubspot", server).match(note("hubspot", metadata={"customer_ref": "A"}))
+        assert found.found == "none"
 
 
 def test_hubspot_keeps_the_contract_with_a_revision_property() -> None:

@@ -83,6 +83,22 @@ def test_the_envelope_is_that_of_the_event_feed(receiver: Receiver) -> None:
     assert sent["data"]["note"]["call_id"] == "c" and "test" not in sent["data"]
 
 
+def test_the_envelope_is_what_its_schema_says(receiver: Receiver) -> None:
+    """Receivers may check what they get against the schema that the service publishes."""
+    from jsonschema import Draft202012Validator
+
+    from voice_pipeline.api.schemas import schema
+    from voice_pipeline.delivery.desk import EXAMPLE
+
+    connector(receiver.url).deliver(
+        parcel("k", note=EXAMPLE, metadata={"queue": "billing"}, link="https://example.com/c")
+    )
+    connector(receiver.url).deliver(parcel("t", note=EXAMPLE, number=2, test=True))
+    for event in receiver.events.values():
+        name = event["dataschema"].removeprefix("/v1/schemas/")
+        Draft202012Validator(schema(name)).validate(event)
+
+
 def test_sent_again_it_is_the_same_bytes(receiver: Receiver) -> None:
     """A receiver that kept the body's hash sees that nothing is new; only the attempt differs."""
     receiver.after = [Told(drop=True), Told(500)]

@@ -128,6 +128,7 @@ def _body(parcel: Parcel) -> bytes:
         "subject": parcel.call,
         "time": parcel.at,
         "datacontenttype": "application/json",
+        "dataschema": f"/v1/schemas/note-event-{VERSION}",
         "data": {
             "call": parcel.call,
             "number": parcel.number,
