@@ -55,7 +55,7 @@ def _connectors() -> Iterator[str]:
     yield "| connector | once | a later revision | finds the customer | live | least rights |"
     yield "| --- | --- | --- | --- | --- | --- |"
     for name in names("connectors"):
-        page = DOCS / "integrations" / f"{name}.md"
+        page = DOCS / "integrations" / f"{name.replace('_', '-')}.md"
         if not page.exists():
             continue
         block = re.search(r"^```toml\n(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)

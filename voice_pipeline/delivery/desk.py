@@ -37,8 +37,8 @@ EXAMPLE: Mapping[str, Any] = {
     "outcome": {"value": "unresolved", "evidence": []}, "open_questions": [], "sections": [],
     "cancellation_reason": None, "sentiment": {"start": None, "end": None}, "suggestions": [],
     "route": {"queue": "test", "owner": "test", "priority": "normal", "reasons": []},
-    "unverified": [], "escalations": [], "review": {"required": False, "reasons": []}, "draft": None,
-    "measures": {}, "no_article": None, "provenance": {},
+    "unverified": [], "escalations": [], "review": {"required": False, "reasons": []},
+    "draft": None, "measures": {}, "no_article": None, "provenance": {},
 }  # fmt: skip
 
 
