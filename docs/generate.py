@@ -58,7 +58,9 @@ def _connectors() -> Iterator[str]:
         page = DOCS / "integrations" / f"{name.replace('_', '-')}.md"
         if not page.exists():
             continue
-        block = re.search(r"^ *```toml\n(.*?)^ *```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+        block = re.search(
+            r"^ *```toml\n(.*?)^ *```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE
+        )
         assert block, f"{page.name} shows no target"
         (target,) = tomllib.loads(block[1])["targets"].values()
         offer = {"secret": lambda reference: SECRETS.get(reference, WHSEC)}
