@@ -11,6 +11,7 @@ import json
 import ssl
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -148,8 +149,9 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return folder / "cert.pem", folder / "key.pem"
 
 
-@pytest.fixture
-def post(certificate: tuple[Path, Path]) -> Iterator[Any]:
+@contextmanager
+def mail_server(certificate: tuple[Path, Path], *, at_once: bool) -> Iterator[Mailbox]:
+    """A server that wants TLS and a login; TLS from the start, or by STARTTLS."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*certificate)
     box = Mailbox()
@@ -159,11 +161,12 @@ def post(certificate: tuple[Path, Path]) -> Iterator[Any]:
 
     def made() -> SMTP:
         return SMTP(
-            box, tls_context=context, require_starttls=True, auth_required=True,
-            authenticator=box.login, timeout=5, loop=loop,
+            box, tls_context=None if at_once else context, require_starttls=not at_once,
+            auth_required=True, auth_require_tls=not at_once, authenticator=box.login, timeout=5,
+            loop=loop,
         )  # fmt: skip
 
-    starting = loop.create_server(made, "127.0.0.1", 0)
+    starting = loop.create_server(made, "127.0.0.1", 0, ssl=context if at_once else None)
     server = asyncio.run_coroutine_threadsafe(starting, loop).result()
     box.port, box.ca = server.sockets[0].getsockname()[1], certificate[0]
     yield box
@@ -171,6 +174,12 @@ def post(certificate: tuple[Path, Path]) -> Iterator[Any]:
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
     loop.close()
+
+
+@pytest.fixture
+def post(certificate: tuple[Path, Path]) -> Iterator[Mailbox]:
+    with mail_server(certificate, at_once=False) as found:
+        yield found
 
 
 async def _ended(server: asyncio.Server) -> None:
@@ -210,6 +219,18 @@ def test_flags_go_out_and_words_do_not(room: Chat, post: Any) -> None:
     assert "unresolved" in one.get_content() and one["Subject"].startswith("critical: legal")
     assert one["Auto-Submitted"] == "auto-generated" and post.host == "example.com"
     assert "Ada" not in text + one.as_string() and "sue" not in text + one.as_string()
+
+
+def test_tls_from_the_start_checks_the_certificate_as_well(
+    certificate: tuple[Path, Path],
+) -> None:
+    """Port 465: the same mail; a certificate that nobody vouches for is refused."""
+    with mail_server(certificate, at_once=True) as post:
+        mailing(post, security="tls").deliver(note())
+        assert len(post.mails) == 1
+        with pytest.raises(Misconfigured) as told:
+            mailing(post, security="tls", ca=None).deliver(note())
+        assert told.value.code == "target_certificate" and len(post.mails) == 1
 
 
 def test_mails_of_one_key_have_one_message_id(post: Any) -> None:
