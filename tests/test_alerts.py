@@ -221,6 +221,7 @@ def test_flags_go_out_and_words_do_not(room: Chat, post: Any) -> None:
     assert "Ada" not in text + one.as_string() and "sue" not in text + one.as_string()
 
 
+@pytest.mark.filterwarnings("ignore:Requiring AUTH")  # it counts STARTTLS alone as TLS
 def test_tls_from_the_start_checks_the_certificate_as_well(
     certificate: tuple[Path, Path],
 ) -> None:

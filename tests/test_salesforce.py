@@ -19,9 +19,11 @@ from salesforce_server import CLIENT, QUERY, SECRET, USER, Salesforce, error, te
 from targets import Told
 
 from voice_pipeline.adapters import load
+from voice_pipeline.config import Settings
 from voice_pipeline.connectors._crm import cut
 from voice_pipeline.connectors._salesforce import quoted
 from voice_pipeline.connectors.salesforce import Options, SalesforceConnector, create
+from voice_pipeline.delivery.targets import Targets
 from voice_pipeline.errors import Misconfigured, Permanent, PipelineError, Retryable
 from voice_pipeline.testing import connector_contract, parcel
 
@@ -336,6 +338,21 @@ def test_a_check_names_each_field_that_does_not_fit(org: Salesforce) -> None:
     ]  # fmt: skip
     assert not all(one.good for one in connector(org, object="Nothing__c").check())
     assert not org.records["Task"], "a check writes nothing"
+
+
+def test_a_check_looks_at_the_fields_of_ones_own_mapping(
+    org: Salesforce, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A misspelt field of the mapping is found before a note stops at it."""
+    monkeypatch.setenv("SF", SECRET)
+    (tmp_path / "crm.yaml").write_text("Subject: Call\nSubjetc__c: Call\n")
+    options = {"url": org.url, "private": True, "client_id": CLIENT, "client_secret": "env:SF"}
+    settings = Settings.model_validate(
+        {"targets": {"crm": {"use": "salesforce", "options": options,
+                             "mapping": tmp_path / "crm.yaml"}}}
+    )  # fmt: skip
+    checks = Targets(settings).get("crm").connector.check()
+    assert [one.what for one in checks if not one.good] == ["field Task.Subjetc__c"]
 
 
 def test_a_preview_is_what_is_sent(org: Salesforce) -> None:
