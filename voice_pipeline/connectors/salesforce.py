@@ -38,7 +38,7 @@ from voice_pipeline.connectors._salesforce import (
     refusal,
 )
 from voice_pipeline.domain import Receipt
-from voice_pipeline.errors import Misconfigured, Permanent, PipelineError, Retryable
+from voice_pipeline.errors import Misconfigured, Permanent, PipelineError
 from voice_pipeline.ports import Checked, ConnectorTraits, Match, Outgoing, Parcel
 
 LARGEST = 16 << 20  # bytes of a description: an org's fields, each with its choices
@@ -249,10 +249,8 @@ class SalesforceConnector:
 
     def _describe(self, kind: str) -> dict[str, Mapping[str, Any]]:
         answer = self._ask("GET", f"{self._data}/sobjects/{kind}/describe", largest=LARGEST)
-        fields = answer.object().get("fields") if answer else None
-        if not isinstance(fields, list):
-            raise Retryable("the description has no fields", code="bad_answer")
-        return {str(one.get("name")): one for one in fields if isinstance(one, dict)}
+        fields = objects(answer.object().get("fields") if answer else None)
+        return {str(one.get("name")): one for one in fields}
 
     def _learn(self) -> dict[str, Mapping[str, Any]]:
         """Take the lengths of text fields from the org, where people change them."""
