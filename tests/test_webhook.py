@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -184,6 +185,17 @@ def test_private_addresses_and_plain_http_are_refused(receiver: Receiver) -> Non
         with pytest.raises(Misconfigured) as told:
             connector(url, private=False).deliver(parcel("k"))
         assert told.value.code == "target_address"
+
+
+def test_one_private_address_among_public_ones_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that leads to both is not asked at whichever comes first."""
+    told = [
+        (socket.AF_INET, socket.SOCK_STREAM, 6, "", (ip, 443)) for ip in ("8.8.8.8", "10.0.0.1")
+    ]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: told)
+    with pytest.raises(Misconfigured) as error:
+        connector("https://hooks.example.com", private=False).deliver(parcel("k"))
+    assert error.value.code == "target_address"
 
 
 def test_previews_show_everything_but_the_secrets(receiver: Receiver) -> None:
