@@ -366,6 +366,8 @@ class Kit:
                 if s.seconds is not None
             },
             log=self.evidence.log(outcome, plan).data,
+            received_at=self.store.made_at(outcome.recording),
+            verified_at=self.store.made_at(outcome.verification),
         )
 
     def notes(self) -> Iterator[CaseNote]:

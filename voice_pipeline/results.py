@@ -27,12 +27,12 @@ from voice_pipeline.domain import (
     Verification,
     Warning,
 )
-from voice_pipeline.errors import Misconfigured
+from voice_pipeline.errors import BadInput, Misconfigured
 from voice_pipeline.note import note_json, note_page, note_warnings
 from voice_pipeline.ports import Shelf
+from voice_pipeline.vcon import Released, redacted_vcon
 
-# Files of CONTRACTS that a later release will write.
-NOT_BUILT = ("call.vcon.json",)
+VCON = "call.vcon.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,8 @@ class CallResult:
     versions: Mapping[str, Any]
     timings: Mapping[str, float]  # seconds a stage
     log: bytes | None  # the signed redaction log
+    received_at: float  # seconds since the epoch
+    verified_at: float  # when its redaction was verified
 
     @property
     def warnings(self) -> tuple[Warning, ...]:
@@ -104,7 +106,7 @@ def result_json(result: CallResult) -> dict[str, Any]:
             "findings": len(result.redaction.findings),
             "verified": result.verification.passed,
         },
-        "absent": [*NOT_BUILT],
+        "absent": [],
     }
 
 
@@ -148,6 +150,37 @@ def held_note(result: CallResult) -> dict[str, Any]:
     }
 
 
+def vcon_file(result: CallResult, shelf: Shelf, *, audio_url: str | None = None) -> bytes:
+    """Return `call.vcon.json`, unsigned.
+
+    Args:
+        result: of a released call.
+        shelf: where the muted audio is.
+        audio_url: where readers get the muted audio; None: it is inline.
+
+    Raises:
+        BadInput: the call is held (code `held`), or as `vcon.build`.
+    """
+    if result.transcript is None or result.audio is None or result.note is None:
+        raise BadInput(f"call {result.call} is held: nothing of it leaves", code="held")
+    sound = b""
+    if result.audio.blob is not None:
+        with shelf.open(result.audio.blob) as file:
+            sound = file.read()
+    released = Released(
+        recording=result.recording,
+        verification=result.verification,
+        transcript=result.transcript,
+        audio=result.audio,
+        note=note_json(result.note),
+        log=result.log or b"",
+        sound=sound,
+        received_at=result.received_at,
+        verified_at=result.verified_at,
+    )
+    return redacted_vcon(released, audio_url=audio_url)
+
+
 def write_results(out: Path, result: CallResult, shelf: Shelf) -> Path:
     """Write `out/<call_id>/` and return it.
 
@@ -157,7 +190,7 @@ def write_results(out: Path, result: CallResult, shelf: Shelf) -> Path:
     folder, part = out / result.call, out / f".{result.call}.{os.getpid()}.part"
     try:
         part.mkdir(parents=True, exist_ok=True)
-        for name, data in _files(result):
+        for name, data in _files(result, shelf):
             (part / name).write_bytes(data)
         if result.audio is not None and result.audio.blob is not None:
             with (
@@ -182,7 +215,7 @@ def write_results(out: Path, result: CallResult, shelf: Shelf) -> Path:
     return folder
 
 
-def _files(result: CallResult) -> Iterator[tuple[str, bytes]]:
+def _files(result: CallResult, shelf: Shelf) -> Iterator[tuple[str, bytes]]:
     yield "result.json", _json(result_json(result))
     if result.log is not None:
         yield "redaction_log.jsonl", result.log
@@ -194,6 +227,7 @@ def _files(result: CallResult) -> Iterator[tuple[str, bytes]]:
     yield "note.md", page.encode()
     yield "transcript.json", _json(transcript_json(result.transcript))
     yield "transcript.vtt", captions(result.transcript).encode()
+    yield VCON, vcon_file(result, shelf)
 
 
 def _json(document: Any) -> bytes:
@@ -214,6 +248,7 @@ __all__ = [
     "held_note",
     "result_json",
     "transcript_json",
+    "vcon_file",
     "warnings_of",
     "write_results",
 ]
