@@ -21,7 +21,7 @@ GZIP = b"\x1f\x8b"
 SUFFIXES = (".vcon", ".vcon.json", ".vcon.gz")
 CONTENT = ("parties", "dialog", "analysis", "attachments")
 EXTENSIONS = frozenset({"CC", "wtf_transcription"})  # whose parameters are understood here
-COMPACT = re.compile(rb'\s*"?([A-Za-z0-9_-]+)((?:\.[A-Za-z0-9_-]*){2,4})"?\s*')
+COMPACT = re.compile(rb'\s*"?(e[yw][A-Za-z0-9_-]+)((?:\.[A-Za-z0-9_-]*){2,4})"?\s*')
 SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
