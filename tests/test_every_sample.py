@@ -18,7 +18,7 @@ from command import SAMPLES, load, run
 from vcon_files import DRAFT, independent, schema_faults, signer
 
 from voice_pipeline.audio import blocks
-from voice_pipeline.cli.exchange import _channels
+from voice_pipeline.cli.exchange import channels_of
 from voice_pipeline.vcon import sign, verify
 
 pytestmark = pytest.mark.slow
@@ -131,7 +131,7 @@ def test_every_vcon_is_sound_and_can_be_signed(results: dict[str, Path]) -> None
     for truth, folder in done_ones(results):
         file = (folder / "call.vcon.json").read_bytes()
         document = json.loads(file)
-        assert verify(file, channels=_channels).faults == (), truth["id"]
+        assert verify(file, channels=channels_of).faults == (), truth["id"]
         assert not DRAFT.is_dir() or schema_faults(document) == [], truth["id"]
         signed = sign(file, document["uuid"], signer().credentials())
         assert verify(signed, certificates=[signer().certificate]).ok

@@ -73,6 +73,7 @@ def released(
         sound=sound,
         received_at=1_700_000_000.5,
         verified_at=1_700_000_060.25,
+        release="0.1.0",
     )
 
 
@@ -100,7 +101,8 @@ def test_what_a_vcon_of_a_call_holds() -> None:
     assert summary["body"]["request_type"]["label"] == "delivery_problem"
     assert flags["body"]["escalations"][0]["rule"] == "complaint"
     assert measures["body"]["measures"] == {"talk_share": 0.5}
-    assert all(one["vendor"] and one["product"] and one["schema"] for one in made["analysis"])
+    assert all(one["vendor"] and one["schema"] for one in made["analysis"])
+    assert all(one["product"].startswith("voice-pipeline 0.1.0: ") for one in made["analysis"])
     (log,) = made["attachments"]
     assert log["body"].encode() == b'{"call":"c1"}\n' and made["parties"][log["party"]] is ours
 

@@ -33,7 +33,7 @@ from vcon_files import (
     with_recording,
 )
 
-from voice_pipeline.cli.exchange import _channels
+from voice_pipeline.cli.exchange import channels_of
 from voice_pipeline.errors import BadInput
 from voice_pipeline.vcon import sign, verify
 from voice_pipeline.vcon.content import (
@@ -60,7 +60,7 @@ def told(document: Any, **given: Any) -> list[str]:
 def test_good_ones_are_good(kind: str) -> None:
     """Every kind of sound vCon passes, unsigned, compressed, signed, and signed over again."""
     document = KINDS[kind]()
-    assert told(document, channels=_channels if kind == "inline" else lambda _: None) == []
+    assert told(document, channels=channels_of if kind == "inline" else lambda _: None) == []
     assert verify(gzip.compress(as_bytes(document))).ok
     once = signed(document)
     assert told(once) == []
@@ -166,9 +166,9 @@ def test_references_must_be_bound() -> None:
 def test_channels_need_their_parties() -> None:
     """A recording of two channels with one entry for both is found."""
     for parties in ([0], 0, [0, 1, 1]):
-        found = told(with_recording(sound(channels=2), parties=parties), channels=_channels)
+        found = told(with_recording(sound(channels=2), parties=parties), channels=channels_of)
         assert len(found) == 1 and "dialog[0].parties" in found[0]
-    assert told(with_recording(sound(channels=2)), channels=_channels) == []
+    assert told(with_recording(sound(channels=2)), channels=channels_of) == []
 
 
 # ---------------------------------------------------------------- forms

@@ -177,6 +177,7 @@ def vcon_file(result: CallResult, shelf: Shelf, *, audio_url: str | None = None)
         sound=sound,
         received_at=result.received_at,
         verified_at=result.verified_at,
+        release=str(result.versions["voice_pipeline"]),
     )
     return redacted_vcon(released, audio_url=audio_url)
 

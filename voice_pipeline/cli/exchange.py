@@ -30,6 +30,7 @@ from voice_pipeline.vcon.forms import LARGEST
 
 if TYPE_CHECKING:
     from voice_pipeline.kit import Kit
+    from voice_pipeline.pipeline import Outcome
 
 FAULT = 1
 
@@ -120,7 +121,7 @@ def _files(
                 step()
 
 
-def _of_call(kit: Kit, outcome: Any, plan: str, audio_url: str | None) -> bytes:
+def _of_call(kit: Kit, outcome: Outcome, plan: str, audio_url: str | None) -> bytes:
     return vcon_file(kit.result(outcome, plan), kit.store.shelf, audio_url=audio_url)
 
 
@@ -178,7 +179,7 @@ def verify(
             certificates=load_certificates(cert) if cert else (),
             authorities=load_certificates(ca) if ca else (),
             fetch=_beside(files),
-            channels=_channels,
+            channels=channels_of,
         )
     except BadInput as error:
         raise BadInput(f"{file}: {error.message}", code=error.code) from None
@@ -228,7 +229,7 @@ def _beside(folder: Path | None) -> Callable[[str], bytes | None]:
     return fetch
 
 
-def _channels(sound: bytes) -> int | None:
+def channels_of(sound: bytes) -> int | None:
     try:
         return audio.probe(io.BytesIO(sound)).channels
     except BadInput:

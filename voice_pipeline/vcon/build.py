@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from voice_pipeline import __version__
 from voice_pipeline.codec import encode
 from voice_pipeline.domain import Recording, RedactedAudio, RedactedTranscript, Verification
 from voice_pipeline.errors import BadInput
@@ -47,6 +46,7 @@ class Released:
     sound: bytes = field(repr=False)  # the muted recording, FLAC
     received_at: float  # seconds since the epoch
     verified_at: float
+    release: str  # of this product, that worked on the call
 
 
 def redacted_vcon(released: Released, *, audio_url: str | None = None) -> bytes:
@@ -203,39 +203,30 @@ def _analyses(
         "channels": released.audio.channels,
         "format": "flac",
     }
-    yield _analysis(
-        WTF,
-        released.transcript.transcriber,
-        "wtf/1",
-        wtf_body(released.transcript, speakers=speakers, at=created, audio=sound),
-    )
+    words = wtf_body(released.transcript, speakers=speakers, at=created, audio=sound)
     summary = {key: value for key, value in note.items() if key not in (*OWN, *KEPT_BACK)}
-    yield _analysis("summary", "case note", "voice-pipeline/note/1", summary)
-    yield _analysis(
-        "report", "escalations", "voice-pipeline/escalations/1",
-        {"escalations": note.get("escalations", [])},
-    )  # fmt: skip
-    yield _analysis(
-        "report", "measures", "voice-pipeline/measures/1",
-        {
-            "measures": note.get("measures", {}),
-            "muted": round(released.audio.muted, 3),
-            "start_given": start_given,
-        },
-    )  # fmt: skip
-
-
-def _analysis(kind: str, product: str, schema: str, body: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "type": kind,
-        "dialog": 0,
-        "vendor": VENDOR,
-        "product": f"{VENDOR} {__version__}: {product}",
-        "schema": schema,
-        "mediatype": "application/json",
-        "encoding": "json",
-        "body": body,
+    measured = {
+        "measures": note.get("measures", {}),
+        "muted": round(released.audio.muted, 3),
+        "start_given": start_given,
     }
+    flags = {"escalations": note.get("escalations", [])}
+    for kind, product, schema, body in (
+        (WTF, released.transcript.transcriber, "wtf/1", words),
+        ("summary", "case note", f"{VENDOR}/note/1", summary),
+        ("report", "escalations", f"{VENDOR}/escalations/1", flags),
+        ("report", "measures", f"{VENDOR}/measures/1", measured),
+    ):
+        yield {
+            "type": kind,
+            "dialog": 0,
+            "vendor": VENDOR,
+            "product": f"{VENDOR} {released.release}: {product}",
+            "schema": schema,
+            "mediatype": "application/json",
+            "encoding": "json",
+            "body": body,
+        }
 
 
 def _start(metadata: Mapping[str, str], received: float) -> tuple[str, bool]:
