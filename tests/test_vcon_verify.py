@@ -319,6 +319,9 @@ def test_chains() -> None:
     late = datetime.now(UTC) + timedelta(days=3)
     assert "expired" in told(good, at=late)[0]
     assert "not valid before" in told(good, at=datetime.now(UTC) - 3 * DAY)[0]
+    old = issue("root", authority=True, number=1, first=-9 * DAY, last=-DAY)  # the same key
+    bare = signed(None, leaf, middle)  # whose root is not in the file
+    assert "vouches" in told(bare, authorities=[old.certificate])[0]
     plain_leaf = issue("leaf 2", leaf, number=3)  # issued by one that is no authority
     unfit = told(signed(None, plain_leaf, leaf, middle), authorities=[root.certificate])
     assert "no authority" in unfit[0]

@@ -85,14 +85,16 @@ def chain_faults(chain: Sequence[x509.Certificate], at: datetime) -> Iterator[st
 
 
 def trust_fault(
-    chain: Sequence[x509.Certificate], trusted: Sequence[x509.Certificate]
+    chain: Sequence[x509.Certificate], trusted: Sequence[x509.Certificate], at: datetime
 ) -> str | None:
     """Say why no trusted certificate vouches for the first of a chain; None: one does.
 
     Args:
         chain: without faults of its own.
         trusted: those of authorities, or of the signer itself.
+        at: the time for which one must be valid to count.
     """
+    trusted = [one for one in trusted if one.not_valid_before_utc <= at <= one.not_valid_after_utc]
     path: list[x509.Certificate] = []
     for one in chain:
         if one in trusted:

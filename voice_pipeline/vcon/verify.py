@@ -96,6 +96,7 @@ def verify(
     Raises:
         BadInput: as `opened`.
     """
+    at = at or datetime.now(UTC)
     found = opened(data, at=at, given=certificates)
     more = [*found.faults, *faults(found.document)]
     unread = 0
@@ -110,7 +111,7 @@ def verify(
         more.append(Fault("", "is not signed"))
     for number, signature in enumerate(found.signatures):
         if trusted and not signature.faults:
-            what = _trust_fault(signature, certificates, authorities)
+            what = _trust_fault(signature, certificates, authorities, at)
             if what is not None:
                 more.append(Fault(f"signatures[{number}]", what))
     checked = bool(trusted and found.signatures)
@@ -144,10 +145,11 @@ def _trust_fault(
     signature: Signature,
     certificates: Sequence[x509.Certificate],
     authorities: Sequence[x509.Certificate],
+    at: datetime,
 ) -> str | None:
     if certificates and signature.certificates[0] not in certificates:
         return "was made by another signer than the one that was named"
-    return chain.trust_fault(signature.certificates, authorities) if authorities else None
+    return chain.trust_fault(signature.certificates, authorities, at) if authorities else None
 
 
 def _files(document: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
