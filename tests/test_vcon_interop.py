@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from test_vcon import released
+from test_vcon import released, written
 from vcon_files import signer
 
-from voice_pipeline.vcon import redacted_vcon, sign, verify
+from voice_pipeline.vcon import sign, verify
 
 PYTHON = os.environ.get("VCON_PYTHON", "")
 pytestmark = [
@@ -67,7 +67,7 @@ def theirs(code: str, *arguments: Path) -> Any:
 def test_they_read_ours(tmp_path: Path) -> None:
     """Parties, dialog, words and the redacted reference arrive; their one complaint is FLAC."""
     file = tmp_path / "call.vcon"
-    file.write_bytes(redacted_vcon(released(agent="Dana")))
+    file.write_bytes(written(released(agent="Dana")))
     ours, found = json.loads(file.read_text()), theirs(READ, file)
     assert found["uuid"] == ours["uuid"] and found["redacted"] == ours["redacted"]
     assert (found["parties"], found["dialog"]) == (3, 1)
@@ -81,7 +81,7 @@ def test_they_read_ours(tmp_path: Path) -> None:
 def test_they_verify_our_signature(tmp_path: Path) -> None:
     """Signed by us, it holds for them; with another payload it does not."""
     file, key = tmp_path / "call.vcon", tmp_path / "public.pem"
-    payload = redacted_vcon(released())
+    payload = written(released())
     signed = sign(payload, json.loads(payload)["uuid"], signer().credentials())
     file.write_bytes(signed)
     public = signer().key.public_key()

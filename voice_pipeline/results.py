@@ -30,7 +30,7 @@ from voice_pipeline.domain import (
 from voice_pipeline.errors import BadInput, Misconfigured
 from voice_pipeline.note import note_json, note_page, note_warnings
 from voice_pipeline.ports import Shelf
-from voice_pipeline.vcon import Released, redacted_vcon
+from voice_pipeline.vcon import Released, VconFile, redacted_vcon
 
 VCON = "call.vcon.json"
 
@@ -51,6 +51,7 @@ class CallResult:
     versions: Mapping[str, Any]
     timings: Mapping[str, float]  # seconds a stage
     log: bytes | None  # the signed redaction log
+    transcript_sha256: str | None  # of the released record, as it is kept
     received_at: float  # seconds since the epoch
     verified_at: float  # when its redaction was verified
 
@@ -150,7 +151,7 @@ def held_note(result: CallResult) -> dict[str, Any]:
     }
 
 
-def vcon_file(result: CallResult, shelf: Shelf, *, audio_url: str | None = None) -> bytes:
+def vcon_file(result: CallResult, shelf: Shelf, *, audio_url: str | None = None) -> VconFile:
     """Return `call.vcon.json`, unsigned.
 
     Args:
@@ -159,22 +160,20 @@ def vcon_file(result: CallResult, shelf: Shelf, *, audio_url: str | None = None)
         audio_url: where readers get the muted audio; None: it is inline.
 
     Raises:
-        BadInput: the call is held (code `held`), or as `vcon.build`.
+        BadInput: the call is held (code `held`), or as `redacted_vcon`.
     """
-    if result.transcript is None or result.audio is None or result.note is None:
+    blob = result.audio.blob if result.audio is not None else None
+    if result.transcript is None or result.audio is None or blob is None or result.note is None:
         raise BadInput(f"call {result.call} is held: nothing of it leaves", code="held")
-    sound = b""
-    if result.audio.blob is not None:
-        with shelf.open(result.audio.blob) as file:
-            sound = file.read()
     released = Released(
         recording=result.recording,
         verification=result.verification,
         transcript=result.transcript,
+        transcript_sha256=result.transcript_sha256 or "",
         audio=result.audio,
         note=note_json(result.note),
         log=result.log or b"",
-        sound=sound,
+        sound=lambda: shelf.open(blob),
         received_at=result.received_at,
         verified_at=result.verified_at,
         release=str(result.versions["voice_pipeline"]),
@@ -191,8 +190,11 @@ def write_results(out: Path, result: CallResult, shelf: Shelf) -> Path:
     folder, part = out / result.call, out / f".{result.call}.{os.getpid()}.part"
     try:
         part.mkdir(parents=True, exist_ok=True)
-        for name, data in _files(result, shelf):
+        for name, data in _files(result):
             (part / name).write_bytes(data)
+        if result.note is not None and result.transcript is not None:
+            with (part / VCON).open("wb") as target:
+                target.writelines(vcon_file(result, shelf).pieces())
         if result.audio is not None and result.audio.blob is not None:
             with (
                 shelf.open(result.audio.blob) as source,
@@ -216,7 +218,7 @@ def write_results(out: Path, result: CallResult, shelf: Shelf) -> Path:
     return folder
 
 
-def _files(result: CallResult, shelf: Shelf) -> Iterator[tuple[str, bytes]]:
+def _files(result: CallResult) -> Iterator[tuple[str, bytes]]:
     yield "result.json", _json(result_json(result))
     if result.log is not None:
         yield "redaction_log.jsonl", result.log
@@ -228,7 +230,6 @@ def _files(result: CallResult, shelf: Shelf) -> Iterator[tuple[str, bytes]]:
     yield "note.md", page.encode()
     yield "transcript.json", _json(transcript_json(result.transcript))
     yield "transcript.vtt", captions(result.transcript).encode()
-    yield VCON, vcon_file(result, shelf)
 
 
 def _json(document: Any) -> bytes:

@@ -180,9 +180,12 @@ def vcon(
     outcome = released(request, who, call, revision)
     service: Service = request.app.state.service
     result = service.kit.result(outcome, ended(request, who, call, revision).plan)
-    body = vcon_file(result, service.kit.store.shelf)
+    file = vcon_file(result, service.kit.store.shelf)
+    headers = {"ETag": f'"{file.identity}"', "Cache-Control": "private, no-cache"}
+    if request.headers.get("if-none-match") == headers["ETag"]:
+        return Response(status_code=304, headers=headers)
     look(request, who, "vcon.read", "vcon", call)
-    return send(request, body, "application/vcon")
+    return StreamingResponse(file.pieces(), media_type="application/vcon", headers=headers)
 
 
 @router.get("/v1/calls/{call}/audio", summary="The muted recording as FLAC", **sends("audio/flac"))

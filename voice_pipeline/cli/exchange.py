@@ -122,7 +122,7 @@ def _files(
 
 
 def _of_call(kit: Kit, outcome: Outcome, plan: str, audio_url: str | None) -> bytes:
-    return vcon_file(kit.result(outcome, plan), kit.store.shelf, audio_url=audio_url)
+    return vcon_file(kit.result(outcome, plan), kit.store.shelf, audio_url=audio_url).read()
 
 
 def _of_results(folder: Path) -> tuple[str, bytes]:

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, BinaryIO
 
-from voice_pipeline.codec import encode
 from voice_pipeline.domain import Recording, RedactedAudio, RedactedTranscript, Verification
 from voice_pipeline.errors import BadInput
-from voice_pipeline.vcon.content import content_hash, to_base64url
+from voice_pipeline.vcon.content import base64url_pieces, digests
 from voice_pipeline.vcon.recordings import PRIOR, from_letters
 from voice_pipeline.vcon.rules import VERSION, is_https
 from voice_pipeline.vcon.wtf import TYPE as WTF
@@ -40,27 +40,38 @@ class Released:
     recording: Recording
     verification: Verification
     transcript: RedactedTranscript
+    transcript_sha256: str  # of the record, as it is kept
     audio: RedactedAudio
     note: Mapping[str, Any]  # as note.json
     log: bytes  # as redaction_log.jsonl
-    sound: bytes = field(repr=False)  # the muted recording, FLAC
+    sound: Callable[[], AbstractContextManager[BinaryIO]]  # opens the muted recording, FLAC
     received_at: float  # seconds since the epoch
     verified_at: float
     release: str  # of this product, that worked on the call
 
 
-def redacted_vcon(released: Released, *, audio_url: str | None = None) -> bytes:
-    """Return the file: JSON on one line.
+@dataclass(frozen=True, slots=True)
+class VconFile:
+    """A vCon about to be written: JSON on one line; the recording is read only then."""
 
-    Raises:
-        BadInput: as `build`.
-    """
-    document = build(released, audio_url=audio_url)
-    return (json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-            + "\n").encode()  # fmt: skip
+    identity: str  # of all that is in it, 64 hexadecimal digits
+    before: bytes
+    sound: Callable[[], AbstractContextManager[BinaryIO]] | None  # None: it lies elsewhere
+    behind: bytes
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield the file in order."""
+        yield self.before
+        if self.sound is not None:
+            with self.sound() as file:
+                yield from base64url_pieces(file)
+        yield self.behind
+
+    def read(self) -> bytes:
+        return b"".join(self.pieces())
 
 
-def build(released: Released, *, audio_url: str | None = None) -> dict[str, Any]:
+def redacted_vcon(released: Released, *, audio_url: str | None = None) -> VconFile:
     """Return the unsigned form.
 
     Args:
@@ -74,18 +85,42 @@ def build(released: Released, *, audio_url: str | None = None) -> dict[str, Any]
     call, verification = released.recording.id, released.verification
     if not verification.passed:
         raise BadInput(f"call {call} is held: nothing of it leaves", code="held")
-    verified = (verification.transcript_sha256, verification.audio_sha256)
-    if verified != (_sha256(encode(released.transcript)), _sha256(released.sound)):
+    with released.sound() as file:
+        sha256, token = digests(file)
+    if (verification.transcript_sha256, verification.audio_sha256) != (
+        released.transcript_sha256,
+        sha256,
+    ):
         raise BadInput(f"call {call}: these are not the words or the audio that were verified, and "
                        "do not leave", code="held")  # fmt: skip
     if audio_url is not None and not is_https(audio_url):
         raise BadInput("the audio's place is not an https URL", code="vcon_url")
+    if audio_url is None:
+        content = {"encoding": "base64url", "body": f"<{sha256}>"}  # stands in for the recording
+    else:
+        content = {"url": audio_url, "content_hash": token}
+    document = _document(released, content)
+    identity = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+    uuid = uuid8(_whole(released.verified_at), f"{identity}.{DOMAIN}")
+    text = json.dumps(
+        {"uuid": uuid, **document}, ensure_ascii=False, separators=(",", ":"), allow_nan=False
+    )
+    data = f"{text}\n".encode()
+    if audio_url is not None:
+        return VconFile(identity, data, None, b"")
+    before, behind = data.split(f"<{sha256}>".encode())
+    return VconFile(identity, before, released.sound, behind)
+
+
+def _document(released: Released, content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all but the UUID; `content` is where the recording is."""
+    call = released.recording.id
     created, received = _whole(released.verified_at), _whole(released.received_at)
     speakers = _speakers(released.transcript)
     start, start_given = _start(released.recording.metadata, received)
     parties = [_party(name, released.recording.metadata) for name in speakers]
-    dialog = _dialog(released, speakers, start, audio_url)
-    document: dict[str, Any] = {
+    dialog = {**_dialog(released, speakers, start), **content}
+    return {
         "vcon": VERSION,
         "extensions": [CONTACT_CENTER, WTF],
         "created_at": _utc(created),
@@ -111,8 +146,6 @@ def build(released: Released, *, audio_url: str | None = None) -> dict[str, Any]
             }
         ],
     }
-    identity = _sha256(json.dumps(document, sort_keys=True).encode())
-    return {"uuid": uuid8(created, f"{identity}.{DOMAIN}"), **document}
 
 
 def uuid8(moment: float, name: str) -> str:
@@ -151,9 +184,7 @@ def _party(speaker: str, metadata: Mapping[str, str]) -> dict[str, Any]:
     return party
 
 
-def _dialog(
-    released: Released, speakers: Mapping[str, int], start: str, audio_url: str | None
-) -> dict[str, Any]:
+def _dialog(released: Released, speakers: Mapping[str, int], start: str) -> dict[str, Any]:
     audio, call = released.audio, released.recording.id
     outbound = released.recording.metadata.get("direction", "").lower().startswith("out")
     caller = speakers["agent" if outbound else "customer"]
@@ -169,9 +200,7 @@ def _dialog(
     }
     if not parties or parties[0] != caller:
         dialog["originator"] = caller
-    if audio_url is not None:
-        return {**dialog, "url": audio_url, "content_hash": content_hash(released.sound)}
-    return {**dialog, "encoding": "base64url", "body": to_base64url(released.sound)}
+    return dialog
 
 
 def _channels(
@@ -246,7 +275,3 @@ def _whole(seconds: float) -> float:
 def _utc(seconds: float) -> str:
     text = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
     return text.replace("+00:00", "Z")
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()

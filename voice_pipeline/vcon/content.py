@@ -5,15 +5,37 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, BinaryIO
 
 ALPHABET = re.compile(r"[A-Za-z0-9_-]*", re.ASCII)
 TOKEN = re.compile(r"([a-z0-9]+)-([A-Za-z0-9_-]+)", re.ASCII)
 SHA512 = "sha512"
+BLOCK = 256 << 10  # bytes read at once
 
 
 def to_base64url(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+
+
+def base64url_pieces(file: BinaryIO) -> Iterator[bytes]:
+    """Yield what `to_base64url` says of a whole file, a piece at a time."""
+    left = b""
+    while block := file.read(BLOCK):
+        left += block
+        whole = len(left) - len(left) % 3  # what ends with a character
+        yield base64.urlsafe_b64encode(left[:whole])
+        left = left[whole:]
+    yield to_base64url(left).encode("ascii")
+
+
+def digests(file: BinaryIO) -> tuple[str, str]:
+    """Return a file's SHA-256 in hexadecimal, and its `content_hash`."""
+    short, long = hashlib.sha256(), hashlib.sha512()
+    while block := file.read(BLOCK):
+        short.update(block)
+        long.update(block)
+    return short.hexdigest(), f"{SHA512}-{to_base64url(long.digest())}"
 
 
 def from_base64url(text: str, *, padded: bool = False) -> bytes:
