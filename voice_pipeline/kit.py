@@ -387,6 +387,9 @@ class Kit:
                 if s.seconds is not None
             },
             log=self.evidence.log(outcome, plan).data,
+            transcript_sha256=outcome.transcript.sha256 if outcome.transcript else None,
+            received_at=self.store.made_at(outcome.recording),
+            verified_at=self.store.made_at(outcome.verification),
         )
 
     def notes(self) -> Iterator[CaseNote]:
