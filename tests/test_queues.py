@@ -139,7 +139,7 @@ def test_calls_of_an_older_release_go_on_under_this_one(
     workshop = Workshop()
     with working(store, workshop) as engine:
         engine.submit(hand_in(store), "p1", [], 1, Lanes(("crm",)))
-    monkeypatch.setattr(durable, "APPLICATION_VERSION", "3")
+    monkeypatch.setattr(durable, "APPLICATION_VERSION", "newer")
     with working(store, workshop, *QUEUES) as engine:
         time.sleep(1)
         assert workshop.ran == []  # it waits for a worker of the older release

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -379,8 +379,8 @@ class Kit:
                     if error.code != "erased":
                         raise
 
-    def entry(self, outcome: Outcome) -> Entry:
-        return entry(outcome, self.engine.read)
+    def entry(self, outcome: Outcome, read: Callable[[Ref[Any]], Any]) -> Entry:
+        return entry(outcome, read)
 
     def check_targets(self, targets: Sequence[str]) -> None:
         """Refuse targets that cannot be built, before the first call."""

@@ -1,7 +1,8 @@
 """Runs `pipeline.understand` durably: each stage once, each result kept, a dead process replaced.
 
-DBOS journals which stage of which call has finished (names only); our own memo keeps the sealed
-result under call, stage, version and inputs. Refuses to put content into the journal.
+DBOS knows which calls are under way, where, and what was started for them (names only); our own
+memo keeps each stage's sealed result under call, stage, version and inputs, and a run that begins
+anew finds it there. Refuses to put content into the journal.
 """
 
 from __future__ import annotations
@@ -9,13 +10,12 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from dbos import DBOS, SetEnqueueOptions, SetWorkflowID, StepOptions
-from dbos._error import DBOSMaxStepRetriesExceeded
 
 from voice_pipeline.codec import build, plain
 from voice_pipeline.domain import CaseNote, Received, Ref
@@ -23,7 +23,7 @@ from voice_pipeline.engine.executors import Executor
 from voice_pipeline.engine.forgetting import forget_runs
 from voice_pipeline.engine.heartbeats import Heartbeats
 from voice_pipeline.engine.journal import JournalSerializer
-from voice_pipeline.engine.memo import FORGOTTEN, Memo
+from voice_pipeline.engine.memo import FORGOTTEN, Held, Memo
 from voice_pipeline.engine.naming import (
     OPEN,
     attempt,
@@ -34,7 +34,16 @@ from voice_pipeline.engine.naming import (
     run_name,
     runs_of,
 )
+from voice_pipeline.engine.patience import (
+    PAUSES,
+    STOPPED,
+    STORAGE_PAUSES,
+    Watch,
+    patiently,
+    stopped,
+)
 from voice_pipeline.engine.queues import CALLS, CRM, Duty, Lanes, register
+from voice_pipeline.engine.running import DurableRun
 from voice_pipeline.errors import BadInput, Permanent, PipelineError, Retryable
 from voice_pipeline.pipeline import Outcome, Stages, understand
 from voice_pipeline.ports import Stage
@@ -47,9 +56,8 @@ log = logging.getLogger(__name__)
 # Ours, not the default hash of the code: a deploy must not strand the calls in flight. It grows
 # when the order of steps in a run changes; `adopt` then starts the older runs anew, and whatever
 # stages they had finished are not repeated.
-APPLICATION_VERSION = "2"
+APPLICATION_VERSION = "3"
 MAX_RECOVERIES = 20  # a call that keeps killing its process is given up after so many
-STAGE_ATTEMPTS = 3  # for Retryable errors, with growing pauses
 POLL = 0.1  # seconds
 ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 PRUNED_AT_ONCE = 1000
@@ -63,8 +71,12 @@ class Workshop(Protocol):
 
     def deliver(self, target: str, note: Ref[CaseNote]) -> None: ...
 
-    def entry(self, outcome: Outcome) -> Entry:
-        """Say what the register should know of a call that has ended."""
+    def entry(self, outcome: Outcome, read: Callable[[Ref[Any]], Any]) -> Entry:
+        """Say what the register should know of a call that has ended.
+
+        Args:
+            read: returns a kept record.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +147,8 @@ class Engine:
             @DBOS.workflow(name="stage", max_recovery_attempts=MAX_RECOVERIES)
             def stage(plan: str, name: str, refs: Sequence[Ref[Any]]) -> Ref[Any]:
                 do: Stage[Any] = getattr(self._workshop.stages(plan), name)
-                result: Ref[Any] = DBOS.run_step(_options(name), self.memo.do, do, refs)
-                return result
+                held = self.memo.held(refs[0].call)
+                return patiently(lambda: self.memo.do(do, refs, held))
 
             @DBOS.workflow(name="deliver", max_recovery_attempts=MAX_RECOVERIES)
             def deliver(note: Ref[CaseNote], target: str) -> None:
@@ -282,7 +294,7 @@ class Engine:
             if row.status == "PENDING" and self._alive(row.executor_id or ""):
                 continue
             received, plan, targets, *rest = row.input["args"]
-            DBOS.cancel_workflow(row.workflow_id)
+            self.cancel(row.workflow_id)
             lanes = Lanes.build(rest[0] if rest else {})
             self.submit(received, plan, targets, attempt(row.workflow_id) + 1, lanes)
             count += 1
@@ -365,36 +377,52 @@ class Engine:
     ) -> Outcome:
         """Run the pipeline and keep in the register how it went. Every write can be repeated."""
         call, run = received.call, str(DBOS.workflow_id)
-        self.register.begin(call, plan, run, attempt(run))
+        number = attempt(run)
+        patiently(lambda: self.register.begin(call, plan, run, number), STORAGE_PAUSES)
         log.info("call taken up", extra={"call": call})
         row = self.register.get(call) if lanes or self._tracing.on else None
         if lanes and row is not None and row.status == "cancelled":  # between row and queue
-            raise Permanent("the work on the call was stopped", code="cancelled")
+            raise stopped()
         if row is not None and lanes:
             self._tracing.waited("queue calls", row.received_at, lambda: row.trace, call=call)
+        watch = Watch(self.database, run, number, queued=bool(lanes))
+        held = self.memo.held(call, watch)
         try:
             with self._tracing.span("call", lambda: row.trace if row else None, call=call):
-                outcome = understand(
-                    received, _DurableRun(self, plan, targets, lanes), self._workshop.stages(plan)
-                )
+                under_way = self._run(held, watch, plan, targets, Lanes.build(lanes))
+                outcome = understand(received, under_way, self._workshop.stages(plan))
         except PipelineError as error:
             log.warning("call failed", extra={"call": call, "code": error.code})
             if lanes and self.again(run, error):
-                self.register.resubmit(call, plan, attempt(run) + 1)
-            else:
+                self.register.resubmit(call, plan, number + 1)
+            elif error.code != STOPPED:
                 self.register.fail(call, run, error.code, error.message)
             raise
-        self._ended(outcome, run, time.time())
+        self._ended(outcome, run, time.time(), held)
         return outcome
 
-    def _ended(self, outcome: Outcome, run: str, at: float) -> None:
-        entry = self._workshop.entry(outcome)
+    def _run(
+        self, held: Held, watch: Watch, plan: str, targets: Sequence[str], lanes: Lanes
+    ) -> DurableRun:
+        return DurableRun(
+            self.memo,
+            held,
+            watch,
+            lanes,
+            elsewhere=lambda stage, refs: self.in_lane(plan, stage, refs, lanes.priority),
+            forget=self.forget,
+            deliver=lambda note: self.start_deliveries(note, targets, queued=CRM in lanes.names),
+        )
+
+    def _ended(self, outcome: Outcome, run: str, at: float, held: Held | None = None) -> None:
+        entry = self._workshop.entry(outcome, lambda ref: self.memo.read(ref, held))
         call, plan = parts(run)
-        if entry.text is not None:
-            self.register.index(call, entry.text)
         text = json.dumps(plain(outcome), sort_keys=True)
         revision = Revision(call, 0, plan, run, outcome.status, text, at)
-        self.register.end(revision, entry.counts, **entry.values)
+        patiently(
+            lambda: self.register.end(revision, entry.counts, entry.text, **entry.values),
+            STORAGE_PAUSES,
+        )
         log.info(f"call {outcome.status}", extra={"call": call, "code": entry.values.get("code")})
 
     def do_delivery(self, note: Ref[CaseNote], target: str) -> None:
@@ -456,42 +484,12 @@ class Engine:
         return self._executor.alive(executor)
 
 
-class _DurableRun:
-    """`ports.Run` for one call: every step journaled."""
-
-    def __init__(
-        self, engine: Engine, plan: str, targets: Sequence[str], lanes: Mapping[str, Any]
-    ) -> None:
-        self._engine, self._plan, self._targets = engine, plan, targets
-        self._lanes = Lanes.build(lanes)
-
-    def step(self, stage: Stage[Any], *refs: Ref[Any]) -> Any:
-        try:
-            if stage.lane in self._lanes.names:
-                return self._engine.in_lane(self._plan, stage, refs, self._lanes.priority)
-            return DBOS.run_step(_options(stage.name), self._engine.memo.do, stage, refs)
-        except DBOSMaxStepRetriesExceeded as given_up:
-            last = given_up.errors[-1] if given_up.errors else None
-            if isinstance(last, PipelineError):  # says what did not answer
-                raise last from given_up
-            raise
-
-    def look(self, ref: Ref[Any], /) -> Any:
-        return self._engine.read(ref)
-
-    def forget(self, *refs: Ref[Any]) -> None:
-        DBOS.run_step({"name": "forget"}, self._engine.forget, refs)
-
-    def deliver(self, note: Ref[CaseNote], /) -> None:
-        self._engine.start_deliveries(note, self._targets, queued=CRM in self._lanes.names)
-
-
 def _options(name: str) -> StepOptions:
     return {
         "name": name,
         "retries_allowed": True,
-        "max_attempts": STAGE_ATTEMPTS,
-        "interval_seconds": 0.5,
-        "backoff_rate": 4.0,
+        "max_attempts": len(PAUSES) + 1,
+        "interval_seconds": PAUSES[0],
+        "backoff_rate": PAUSES[1] / PAUSES[0],
         "should_retry": lambda error: isinstance(error, Retryable),
     }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
@@ -168,18 +168,6 @@ def put_row(db: sa.Connection, table: sa.Table, row: Mapping[str, Any]) -> None:
     rest = {name: value for name, value in row.items() if name not in keys}
     statement = _insert(db)(table).values(dict(row))
     db.execute(statement.on_conflict_do_update(index_elements=keys, set_=rest))
-
-
-def add_to(
-    db: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]], column: str
-) -> None:
-    """Add each row, or its number in `column` to that of the row with the same primary key."""
-    keys = [one.name for one in table.primary_key]
-    statement = _insert(db)(table)
-    added = table.c[column] + statement.excluded[column]
-    db.execute(
-        statement.on_conflict_do_update(index_elements=keys, set_={column: added}), list(rows)
-    )
 
 
 def migrate(engine: sa.Engine) -> None:

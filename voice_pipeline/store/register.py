@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from voice_pipeline.errors import BadInput
 from voice_pipeline.store import tallies, texts
 from voice_pipeline.store.database import add_new, deciding
-from voice_pipeline.store.kept import check_kept, erased, is_kept
+from voice_pipeline.store.kept import erased, is_kept
 from voice_pipeline.store.rows import Admission, CallRow, Event, Revision, Scope
 from voice_pipeline.store.tables import calls, events, idempotency, revisions
 
@@ -127,15 +127,22 @@ class Register:
         with self._database.begin() as db:
             return self._change(db, call, event, unless, values)
 
-    def end(self, revision: Revision, counts: tallies.Tallies | None = None, **values: Any) -> bool:
+    def end(
+        self,
+        revision: Revision,
+        counts: tallies.Tallies | None = None,
+        text: str | None = None,
+        **values: Any,
+    ) -> bool:
         """Keep how a run ended and show it as the call's state; the second time nothing happens.
 
         Args:
             revision: its `number` is chosen here.
             counts: what is added to the tallies.
+            text: the call's redacted text, by which it is found from now on; None: what was.
             values: columns of the call that the run found out.
         """
-        with deciding(self._database) as db:
+        with deciding(self._database, revision.call) as db:
             known = db.scalar(
                 sa.select(revisions.c.number).where(
                     revisions.c.call == revision.call, revisions.c.run == revision.run
@@ -145,6 +152,8 @@ class Register:
                 return False
             if not is_kept(db, revision.call, changing=True):
                 return False
+            if text is not None:
+                texts.put(db, revision.call, text)
             newest = db.scalar(
                 sa.select(sa.func.max(revisions.c.number)).where(revisions.c.call == revision.call)
             )
@@ -185,16 +194,6 @@ class Register:
         if changed:
             self._event(db, event, row.call, {"revision": row.revision})
         return bool(changed)
-
-    def index(self, call: str, body: str) -> None:
-        """Make a call's redacted text searchable, instead of what was there.
-
-        Raises:
-            Permanent: the call was erased (code `erased`).
-        """
-        with deciding(self._database, call) as db:
-            check_kept(db, call)
-            texts.put(db, call, body)
 
     def begin(self, call: str, plan: str, run: str, attempt: int) -> None:
         """A run has taken a call up; a second time, after a crash, nothing changes.

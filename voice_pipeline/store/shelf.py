@@ -162,8 +162,12 @@ class BlobShelf:
         return read, size
 
     @contextmanager
-    def create(self, call: str, kind: str) -> Iterator[Writer]:
+    def create(self, call: str, kind: str, *, checked: bool = True) -> Iterator[Writer]:
         """Write a blob; it is there, whole, when the block has ended without an error.
+
+        Args:
+            checked: ask afterwards whether the call was erased meanwhile; else the caller does,
+                where it enters the blob's name.
 
         Raises:
             Permanent: the call was erased (code `erased`).
@@ -179,15 +183,17 @@ class BlobShelf:
         except BaseException:
             part.discard()
             raise
+        if not checked:
+            return
         try:  # an erasure ends the key before it looks for blobs: it sees this one, or we see it
             self._check_kept(call)
         except Permanent:
             self.delete_call(call)
             raise
 
-    def put(self, call: str, kind: str, data: bytes) -> Ref[Any]:
-        """Keep a small record whole."""
-        with self.create(call, kind) as writer:
+    def put(self, call: str, kind: str, data: bytes, *, checked: bool = True) -> Ref[Any]:
+        """Keep a small record whole; `checked` as in `create`."""
+        with self.create(call, kind, checked=checked) as writer:
             writer.write(data)
         return writer.ref
 
