@@ -12,6 +12,7 @@ from typing import TypeVar
 import sqlalchemy as sa
 
 from voice_pipeline.errors import Permanent, Retryable
+from voice_pipeline.store.database import single
 
 T = TypeVar("T")
 
@@ -46,7 +47,8 @@ class Watch:
             attempt: its number; a call that waits for a later one is no longer this run's.
             queued: the register's row is its work order, so what the row says goes.
         """
-        self._journal, self._run, self._attempt, self._queued = journal, run, attempt, queued
+        self._journal, self._run = single(journal), run
+        self._attempt, self._queued = attempt, queued
         table = (
             "dbos.workflow_status" if journal.dialect.name == "postgresql" else "workflow_status"
         )

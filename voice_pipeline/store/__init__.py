@@ -30,6 +30,7 @@ from voice_pipeline.store.database import (
     migrate,
     open_database,
     retry_on_faults,
+    single,
 )
 from voice_pipeline.store.decisions import Decisions
 from voice_pipeline.store.erasure import Eraser
@@ -128,6 +129,7 @@ class Store:
                 code="data_folder",
             ) from error
         retry_on_faults(self.database)
+        self._single = single(self.database)
         self._url = database
         self.register = Register(self.database)
         self.backlog = Backlog(self.database)
@@ -272,7 +274,7 @@ class Store:
 
     def _key_of(self, call: str) -> bytes:
         if call not in self._keys:
-            with self.database.connect() as db:
+            with self._single.connect() as db:
                 wrapped = db.scalar(sa.select(calls.c.wrapped_key).where(calls.c.call == call))
             if wrapped is None:
                 raise erased(call)
@@ -332,12 +334,12 @@ class Store:
 
     def result(self, call: str, stage: str, key: str) -> Ref[Any] | None:
         """Return the kept result of a stage on the same inputs, if it still exists."""
-        with self.database.connect() as db:
+        with self._single.connect() as db:
             return memos.first(db, call, stage, key)
 
     def results(self, call: str) -> dict[tuple[str, str], Ref[Any]]:
         """Return every kept result of a call by stage and key."""
-        with self.database.connect() as db:
+        with self._single.connect() as db:
             return memos.every(db, call)
 
     def keep_result(
@@ -356,7 +358,7 @@ class Store:
             Permanent: the call was erased (code `erased`); its record is gone again.
         """
         try:
-            with self.database.begin() as db:
+            with self._single.begin() as db:
                 return memos.keep(db, stage, key, ref, seconds, audio)
         except Permanent:
             self._keys.pop(ref.call, None)
@@ -365,7 +367,7 @@ class Store:
 
     def count(self, added: tallies.Tallies) -> None:
         """Add to the sums that figures are made of."""
-        with self.database.begin() as db:
+        with self._single.begin() as db:
             tallies.count(db, added)
 
     def made_at(self, ref: Ref[Any]) -> float:
@@ -409,11 +411,11 @@ class Store:
     def note_progress(
         self, call: str, stage: str, share: float, seconds: float | None = None
     ) -> None:
-        with self.database.begin() as db:
+        with self._single.begin() as db:
             memos.note(db, call, stage, share, seconds)
 
     def progress(self, call: str) -> list[StageProgress]:
-        with self.database.connect() as db:
+        with self._single.connect() as db:
             rows = db.execute(
                 sa.select(progress).where(progress.c.call == call).order_by(progress.c.at)
             ).all()

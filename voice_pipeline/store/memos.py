@@ -1,6 +1,6 @@
 """What stages gave, and how far they are: written a dozen times a call, so in plain statements.
 
-The rows of one stage go into one transaction, which ends by asking whether the call is still kept.
+The rows of one stage go in together, and only where the call is still kept.
 Whoever kept a result first is right: who made the same meanwhile is told which one stands.
 """
 
@@ -13,28 +13,55 @@ from typing import Any
 import sqlalchemy as sa
 
 from voice_pipeline.domain import Ref
-from voice_pipeline.store import tallies
 from voice_pipeline.store.kept import erased
 
-# the same words in both databases
-_RESULT = sa.text(
-    "insert into results (call, stage, key, kind, sha256, seconds, made_at) "
-    "values (:call, :stage, :key, :kind, :sha256, :seconds, :now) on conflict do nothing"
-).execution_options(preserve_rowcount=True)
+_CALL = "select wrapped_key is not null as kept, status, attempt from calls where call = :call"
+_RESULT = """insert into results (call, stage, key, kind, sha256, seconds, made_at)
+    select :call, :stage, :key, :kind, :sha256, {seconds}, {now} {where}
+    on conflict do nothing"""
+_PROGRESS = """insert into progress (call, stage, share, seconds, at)
+    select :call, :stage, {share}, {seconds}, {now} {where}
+    on conflict (call, stage) do update
+    set share = excluded.share, seconds = excluded.seconds, at = excluded.at"""
+_SPENT = """insert into tallies (name, label, amount)
+    select name, :stage, amount from (
+        select 'stage_audio' as name, {audio} as amount
+        union all select 'stage_runs', 1.0
+        union all select 'stage_seconds', {seconds}
+    ) as spent where amount <> 0 {and_new}
+    on conflict (name, label) do update set amount = tallies.amount + excluded.amount"""
 _FIRST = sa.text(
     "select kind, sha256 from results where call = :call and stage = :stage and key = :key"
 )
-_PROGRESS = sa.text(
-    "insert into progress (call, stage, share, seconds, at) "
-    "values (:call, :stage, :share, :seconds, :now) on conflict (call, stage) "
-    "do update set share = excluded.share, seconds = excluded.seconds, at = excluded.at"
-)
-_CALL = "select wrapped_key is not null as kept, status, attempt from calls where call = :call"
-_ASK = {
-    "sqlite": sa.text(_CALL),  # has the write lock by now
-    "postgresql": sa.text(f"{_CALL} for share"),  # no erasure passes until we have committed
-}
 _ALL = sa.text("select stage, key, kind, sha256 from results where call = :call")
+_FLOATS = {name: f"cast(:{name} as double precision)" for name in
+           ("seconds", "now", "share", "audio")}  # fmt: skip
+
+
+def _filled(statement: str, **words: str) -> str:
+    return statement.format(**_FLOATS, **words)
+
+
+# SQLite takes one after the other, under its write lock ...
+_ASK = sa.text(_CALL)
+_ENTER_RESULT = sa.text(_filled(_RESULT, where="where true")).execution_options(
+    preserve_rowcount=True
+)
+_ENTER_PROGRESS = sa.text(_filled(_PROGRESS, where="where true"))
+_ADD_SPENT = sa.text(_filled(_SPENT, and_new=""))
+# ... PostgreSQL all in one, a trip instead of seven. The call's row comes first and is held until
+# the end, so that no erasure passes; the sums come last, since everybody adds to the same ones.
+_ASKED = f"with asked as materialized ({_CALL} for share)"
+_IF_KEPT = "from asked where kept"
+_NOTE_AT_ONCE = sa.text(
+    f"{_ASKED}, done as ({_filled(_PROGRESS, where=_IF_KEPT)}) select kept from asked"
+)
+_KEEP_AT_ONCE = sa.text(
+    f"{_ASKED}, made as ({_filled(_RESULT, where=_IF_KEPT)} returning 1), "
+    f"done as ({_filled(_PROGRESS, where=_IF_KEPT)}), "
+    f"spent as ({_filled(_SPENT, and_new='and exists (select from made)')}) "
+    "select kept, status, attempt, exists (select from made) as new from asked"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +83,22 @@ def keep(
     """
     row = {
         "call": ref.call, "stage": stage, "key": key, "kind": ref.kind, "sha256": ref.sha256,
-        "seconds": seconds, "share": 1.0, "now": time.time(),
+        "seconds": seconds, "share": 1.0, "audio": audio, "now": time.time(),
     }  # fmt: skip
-    new = db.execute(_RESULT, row).rowcount > 0
-    db.execute(_PROGRESS, row)
-    status, attempt = _ask(db, ref.call)
-    if new:  # last, since everybody adds to the same sums
-        spent = {("stage_seconds", stage): seconds, ("stage_runs", stage): 1.0}
-        tallies.count(db, {**spent, ("stage_audio", stage): audio})
+    if db.dialect.name == "sqlite":
+        new = db.execute(_ENTER_RESULT, row).rowcount > 0
+        db.execute(_ENTER_PROGRESS, row)
+        call = db.execute(_ASK, row).first()
+        if new:
+            db.execute(_ADD_SPENT, row)
     else:
+        call = db.execute(_KEEP_AT_ONCE, row).first()
+        new = call is not None and call.new
+    if call is None or not call.kept:
+        raise erased(ref.call)
+    if not new:
         ref = Ref(ref.call, *db.execute(_FIRST, row).one())
-    return Kept(ref, status, attempt)
+    return Kept(ref, call.status, call.attempt)
 
 
 def note(db: sa.Connection, call: str, stage: str, share: float, seconds: float | None) -> None:
@@ -76,8 +108,13 @@ def note(db: sa.Connection, call: str, stage: str, share: float, seconds: float 
         Permanent: the call was erased (code `erased`); the transaction must not be committed.
     """
     row = {"call": call, "stage": stage, "share": share, "seconds": seconds, "now": time.time()}
-    db.execute(_PROGRESS, row)
-    _ask(db, call)
+    if db.dialect.name == "sqlite":
+        db.execute(_ENTER_PROGRESS, row)
+        kept = db.scalar(_ASK, row)
+    else:
+        kept = db.scalar(_NOTE_AT_ONCE, row)
+    if not kept:
+        raise erased(call)
 
 
 def first(db: sa.Connection, call: str, stage: str, key: str) -> Ref[Any] | None:
@@ -90,13 +127,3 @@ def every(db: sa.Connection, call: str) -> dict[tuple[str, str], Ref[Any]]:
     """Return all results of a call by stage and key."""
     rows = db.execute(_ALL, {"call": call})
     return {(stage, key): Ref(call, kind, sha) for stage, key, kind, sha in rows}
-
-
-def _ask(db: sa.Connection, call: str) -> tuple[str, int]:
-    """Return state and newest attempt of a call; one that was never entered here is new."""
-    row = db.execute(_ASK[db.dialect.name], {"call": call}).first()
-    if row is None:
-        return "received", 1
-    if not row.kept:
-        raise erased(call)
-    return row.status, row.attempt

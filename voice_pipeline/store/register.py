@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from voice_pipeline.errors import BadInput
 from voice_pipeline.store import tallies, texts
-from voice_pipeline.store.database import add_new, deciding
+from voice_pipeline.store.database import add_new, deciding, single
 from voice_pipeline.store.kept import erased, is_kept
 from voice_pipeline.store.rows import Admission, CallRow, Event, Revision, Scope
 from voice_pipeline.store.tables import calls, events, idempotency, revisions
@@ -31,7 +31,7 @@ class Register:
     """Rows of calls in one database; safe for several processes at once."""
 
     def __init__(self, database: sa.Engine) -> None:
-        self._database = database
+        self._database, self._single = database, single(database)
 
     # ------------------------------------------------------------ coming in
 
@@ -87,7 +87,7 @@ class Register:
 
     def twin(self, tenant: str, sha256: str) -> str | None:
         """Return the tenant's earliest call of a file with these bytes that was not erased."""
-        with self._database.connect() as db:
+        with self._single.connect() as db:
             return _twin(db, tenant, sha256, "")
 
     def waiting(self, limit: int = 100, *, backfill: bool | None = None) -> list[CallRow]:
@@ -103,7 +103,7 @@ class Register:
         if backfill is not None:
             query = query.where(calls.c.backfill == backfill)
         query = query.order_by(calls.c.backfill, calls.c.received_at).limit(limit)
-        with self._database.connect() as db:
+        with self._single.connect() as db:
             return [CallRow(*row) for row in db.execute(query).all()]
 
     def handed_over(self, call: str, run: str, attempt: int) -> bool:
@@ -113,7 +113,7 @@ class Register:
         """
         here = (calls.c.call == call) & calls.c.wrapped_key.is_not(None)
         known = sa.case((calls.c.attempt == attempt, run), else_=calls.c.run)
-        with self._database.begin() as db:
+        with self._single.begin() as db:
             return db.execute(calls.update().where(here).values(run=known)).rowcount > 0
 
     # ------------------------------------------------------------ changing
@@ -266,7 +266,7 @@ class Register:
     def get(self, call: str, scope: Scope | None = None) -> CallRow | None:
         """Return a call's row, if it is in scope; None as the scope: whoever's it is."""
         query = sa.select(*_columns()).where(calls.c.call == call)
-        with self._database.connect() as db:
+        with self._single.connect() as db:
             row = db.execute(_within(query, scope)).first()
         return CallRow(*row) if row else None
 
@@ -313,7 +313,7 @@ class Register:
         if before is not None:
             query = query.where(sa.tuple_(calls.c.received_at, calls.c.call) < before)
         query = query.order_by(calls.c.received_at.desc(), calls.c.call.desc()).limit(limit)
-        with self._database.connect() as db:
+        with self._single.connect() as db:
             return [CallRow(*row) for row in db.execute(query).all()]
 
     def revision(self, call: str, number: int | None = None) -> Revision | None:
@@ -321,7 +321,7 @@ class Register:
         query = sa.select(revisions).where(revisions.c.call == call)
         if number is not None:
             query = query.where(revisions.c.number == number)
-        with self._database.connect() as db:
+        with self._single.connect() as db:
             row = db.execute(query.order_by(revisions.c.number.desc()).limit(1)).first()
         return Revision(*row) if row else None
 
@@ -330,7 +330,7 @@ class Register:
         query = sa.select(revisions).order_by(revisions.c.made_at, revisions.c.number)
         if call is not None:
             query = query.where(revisions.c.call == call)
-        with self._database.connect() as db:
+        with self._single.connect() as db:
             return [Revision(*row) for row in db.execute(query).all()]
 
     def events(self, scope: Scope, after: int = 0, limit: int = 100) -> list[Event]:
@@ -338,7 +338,7 @@ class Register:
         query = sa.select(events).where(events.c.number > after, events.c.tenant == scope.tenant)
         if scope.queues is not None:
             query = query.where(events.c.queue.in_(sorted(scope.queues)))
-        with self._database.connect() as db:
+        with self._single.connect() as db:
             rows = db.execute(query.order_by(events.c.number).limit(limit)).all()
         return [Event(*row) for row in rows]
 
@@ -348,13 +348,13 @@ class Register:
         Calls of a release that had no register look so, whatever they came to.
         """
         query = sa.select(calls.c.call).where(calls.c.plan.is_(None)).limit(1)
-        with self._database.connect() as db:
+        with self._single.connect() as db:
             return db.scalar(query) is not None
 
     def counts(self) -> dict[str, int]:
         """Return how many calls are in each state."""
         query = sa.select(calls.c.status, sa.func.count()).group_by(calls.c.status)
-        with self._database.connect() as db:
+        with self._single.connect() as db:
             return {row[0]: row[1] for row in db.execute(query)}
 
     def counts_of(self, states: Sequence[str]) -> int:
@@ -362,7 +362,7 @@ class Register:
         query = sa.select(sa.func.count()).where(
             calls.c.status.in_(states), calls.c.backfill.is_(False)
         )
-        with self._database.connect() as db:
+        with self._single.connect() as db:
             return int(db.scalar(query) or 0)
 
     # ------------------------------------------------------------ inside
