@@ -27,6 +27,36 @@ METADATA = ("queue", "agent", "team", "customer_ref", "call_ref", "started_at")
 FILTERS = ("status", "agent", "team", "customer_ref", "call_ref", "request_type", "review")
 
 
+def _columns() -> list[sa.Column[Any]]:
+    return [calls.c[name] for name in CallRow.__dataclass_fields__]
+
+
+# Statements of every call, put together once. `this` is the call, so that `call` stays a column.
+_THIS = calls.c.call == sa.bindparam("this")
+_ROW = sa.select(*_columns()).where(_THIS)
+_WAITING = (
+    sa.select(*_columns())
+    .where(calls.c.status == "received", calls.c.run.is_(None), calls.c.plan.is_not(None))
+    .order_by(calls.c.backfill, calls.c.received_at)
+)
+_ADMIT = (
+    calls.update()
+    .where(_THIS, calls.c.wrapped_key.is_not(None))
+    .values(status="received", run=None, code=None, detail=None, ended_at=None)
+    .values(
+        {name: sa.bindparam(name) for name in (
+            "received_sha256", "received_at", "tenant", "plan", "targets", "name", "sha256", "size",
+            "uploaded_by", "backfill", "trace", "duplicate_of", *METADATA,
+        )}
+    )
+)  # fmt: skip
+_TELL = sa.text(
+    "insert into events (tenant, queue, type, call, at, data) "
+    "select tenant, queue, :type, call, cast(:at as double precision), :data from calls "
+    "where call = :call"
+)
+
+
 class Register:
     """Rows of calls in one database; safe for several processes at once."""
 
@@ -71,16 +101,13 @@ class Register:
                 if known.call != a.call:
                     return self._row(db, known.call)
             values = {
-                "received_sha256": a.received_sha256, "received_at": time.time(),
-                "tenant": a.tenant, "status": "received", "plan": a.plan, "run": None,
-                "targets": json.dumps(list(a.targets)), "name": a.name[:400], "sha256": a.sha256,
-                "size": a.size, "uploaded_by": a.uploaded_by, "backfill": a.backfill,
-                "trace": a.trace,
-                "duplicate_of": twin, "code": None, "detail": None, "ended_at": None,
-                **{name: _short(a.metadata.get(name)) for name in METADATA},
+                "this": a.call, "received_sha256": a.received_sha256, "received_at": time.time(),
+                "tenant": a.tenant, "plan": a.plan, "targets": json.dumps(list(a.targets)),
+                "name": a.name[:400], "sha256": a.sha256, "size": a.size,
+                "uploaded_by": a.uploaded_by, "backfill": a.backfill, "trace": a.trace,
+                "duplicate_of": twin, **{name: _short(a.metadata.get(name)) for name in METADATA},
             }  # fmt: skip
-            kept = (calls.c.call == a.call) & calls.c.wrapped_key.is_not(None)
-            if not db.execute(calls.update().where(kept).values(**values)).rowcount:
+            if not db.execute(_ADMIT, values).rowcount:
                 raise erased(a.call)
             self._event(db, "call.received", a.call)
             return self._row(db, a.call)
@@ -90,21 +117,10 @@ class Register:
         with self._single.connect() as db:
             return _twin(db, tenant, sha256, "")
 
-    def waiting(self, limit: int = 100, *, backfill: bool | None = None) -> list[CallRow]:
-        """Return calls that were admitted and not yet handed to the engine, live ones first.
-
-        Args:
-            limit: at most so many.
-            backfill: only old recordings, or only live ones; None: both.
-        """
-        query = sa.select(*_columns()).where(
-            calls.c.status == "received", calls.c.run.is_(None), calls.c.plan.is_not(None)
-        )
-        if backfill is not None:
-            query = query.where(calls.c.backfill == backfill)
-        query = query.order_by(calls.c.backfill, calls.c.received_at).limit(limit)
+    def waiting(self, limit: int = 100) -> list[CallRow]:
+        """Return calls that were admitted and not yet handed to the engine, live ones first."""
         with self._single.connect() as db:
-            return [CallRow(*row) for row in db.execute(query).all()]
+            return [CallRow(*row) for row in db.execute(_WAITING.limit(limit)).all()]
 
     def handed_over(self, call: str, run: str, attempt: int) -> bool:
         """Note which run works on an attempt of a call; return whether the call still exists.
@@ -265,9 +281,8 @@ class Register:
 
     def get(self, call: str, scope: Scope | None = None) -> CallRow | None:
         """Return a call's row, if it is in scope; None as the scope: whoever's it is."""
-        query = sa.select(*_columns()).where(calls.c.call == call)
         with self._single.connect() as db:
-            row = db.execute(_within(query, scope)).first()
+            row = db.execute(_within(_ROW, scope), {"this": call}).first()
         return CallRow(*row) if row else None
 
     def find(
@@ -392,12 +407,10 @@ class Register:
         a reader with a cursor from passing one that is still to come.
         """
         self._lock_events(db)
-        row = db.execute(sa.select(calls.c.tenant, calls.c.queue).where(calls.c.call == call)).one()
         db.execute(
-            events.insert().values(
-                tenant=row.tenant, queue=row.queue, type=event, call=call, at=time.time(),
-                data=json.dumps(data or {}, sort_keys=True),
-            )
+            _TELL,
+            {"type": event, "call": call, "at": time.time(),
+             "data": json.dumps(data or {}, sort_keys=True)},
         )  # fmt: skip
 
     def _lock_events(self, db: sa.Connection) -> None:
@@ -405,7 +418,7 @@ class Register:
             db.execute(sa.text("select pg_advisory_xact_lock(7015)"))
 
     def _row(self, db: sa.Connection, call: str) -> CallRow:
-        return CallRow(*db.execute(sa.select(*_columns()).where(calls.c.call == call)).one())
+        return CallRow(*db.execute(_ROW, {"this": call}).one())
 
 
 def _twin(db: sa.Connection, tenant: str, sha256: str, call: str) -> str | None:
@@ -419,10 +432,6 @@ def _twin(db: sa.Connection, tenant: str, sha256: str, call: str) -> str | None:
         )
     ).all()
     return str(min(found)[1]) if found else None
-
-
-def _columns() -> list[sa.Column[Any]]:
-    return [calls.c[name] for name in CallRow.__dataclass_fields__]
 
 
 def _within(
