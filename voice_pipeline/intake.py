@@ -265,16 +265,47 @@ def record_received(
     scrub: Scrub,
     transcript: bytes | None = None,
 ) -> Ref[Received]:
-    """Keep the `Received` record of a recording whose bytes are sealed, and return its name.
+    """Keep the `Received` record of a recording whose bytes are sealed, and return its name."""
+    record = received_record(
+        audio,
+        name,
+        size,
+        metadata=metadata,
+        agent_channel=agent_channel,
+        language=language,
+        scrub=scrub,
+        transcript=(
+            None
+            if transcript is None
+            else store.shelf.put(audio.call, "ImportedTranscript", transcript)
+        ),
+    )
+    ref = store.shelf.put(audio.call, "Received", encode(record))
+    store.set_received(ref)
+    return ref
+
+
+def received_record(
+    audio: Ref[Any],
+    name: str,
+    size: int,
+    *,
+    metadata: Mapping[str, str],
+    agent_channel: AgentChannel,
+    language: str,
+    scrub: Scrub,
+    transcript: Ref[Any] | None = None,
+) -> Received:
+    """Return what is kept of how a recording was handed in, without personal data.
 
     Args:
         audio: the sealed bytes.
         name: the file's base name, as handed in.
         size: bytes.
+        transcript: made elsewhere; sealed.
     """
-    call = audio.call
-    record = Received(
-        call=call,
+    return Received(
+        call=audio.call,
         name=scrub_name(name, scrub),
         sha256=audio.sha256,
         size=size,
@@ -282,13 +313,8 @@ def record_received(
         metadata={k: scrub(v, k in KNOWN_METADATA) for k, v in sorted(metadata.items())},
         agent_channel=agent_channel,
         language=language,
-        transcript=(
-            None if transcript is None else store.shelf.put(call, "ImportedTranscript", transcript)
-        ),
+        transcript=transcript,
     )
-    ref = store.shelf.put(call, "Received", encode(record))
-    store.set_received(ref)
-    return ref
 
 
 def scrub_name(name: str, scrub: Scrub) -> str:

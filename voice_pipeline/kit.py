@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -30,7 +30,7 @@ from voice_pipeline.delivery.courier import Courier
 from voice_pipeline.delivery.desk import Desk
 from voice_pipeline.delivery.packing import Packing
 from voice_pipeline.delivery.targets import Targets
-from voice_pipeline.domain import CaseNote, Recording
+from voice_pipeline.domain import CaseNote, Recording, Ref
 from voice_pipeline.embedding import build_embedder
 from voice_pipeline.engine.durable import Engine, Entry
 from voice_pipeline.engine.queues import Duty
@@ -403,8 +403,8 @@ class Kit:
                     if error.code != "erased":
                         raise
 
-    def entry(self, outcome: Outcome) -> Entry:
-        return entry(outcome, self.engine.read)
+    def entry(self, outcome: Outcome, read: Callable[[Ref[Any]], Any]) -> Entry:
+        return entry(outcome, read)
 
     def check_targets(self, targets: Sequence[str]) -> None:
         """Refuse targets that cannot be built, before the first call."""
