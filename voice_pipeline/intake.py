@@ -19,6 +19,7 @@ from voice_pipeline import audio
 from voice_pipeline.codec import encode
 from voice_pipeline.domain import Received, Ref
 from voice_pipeline.errors import BadInput
+from voice_pipeline.phones import KEY
 from voice_pipeline.store import Store
 
 BLOCK = 1 << 20  # bytes
@@ -310,11 +311,17 @@ def received_record(
         sha256=audio.sha256,
         size=size,
         audio=audio,
-        metadata={k: scrub(v, k in KNOWN_METADATA) for k, v in sorted(metadata.items())},
+        metadata={k: _without_data(k, v, scrub) for k, v in sorted(metadata.items())},
         agent_channel=agent_channel,
         language=language,
         transcript=transcript,
     )
+
+
+def _without_data(key: str, value: str, scrub: Scrub) -> str:
+    if key == "phone_key" and KEY.fullmatch(value):
+        return value  # a hash in letters
+    return scrub(value, key in KNOWN_METADATA)
 
 
 def scrub_name(name: str, scrub: Scrub) -> str:

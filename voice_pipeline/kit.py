@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -43,6 +43,7 @@ from voice_pipeline.knowledge.library import Library
 from voice_pipeline.knowledge.shelf import open_knowledge
 from voice_pipeline.opening import build_tracing, open_store
 from voice_pipeline.overview import Overview, look
+from voice_pipeline.phones import phone_key
 from voice_pipeline.pipeline import Outcome, Stages
 from voice_pipeline.policy.load import load_pack
 from voice_pipeline.policy.pack import Pack, Words
@@ -438,6 +439,21 @@ class Kit:
     def scrub(self, text: str, identifiers: bool) -> str:
         """Return a name or metadata value without personal data."""
         return self._scrubber(text, identifiers)
+
+    def phone_key(self, number: str) -> str:
+        """Return the key of a phone number; raises as `phones.phone_key`."""
+        return phone_key(number, self.store.signing_seed(), self.settings.phone_country)
+
+    def with_phone_key(self, metadata: Mapping[str, str]) -> dict[str, str]:
+        """Return metadata with the key of its `phone` in place of the number.
+
+        Raises:
+            BadInput: it is no phone number (code `meta`).
+        """
+        known = dict(metadata)
+        if (number := known.pop("phone", None)) is not None:
+            known["phone_key"] = self.phone_key(number)
+        return known
 
     def purge(self) -> int:
         """Destroy what is older than the policy allows; return how many recordings.

@@ -276,7 +276,7 @@ class Arrival:
         try:
             if not self.size:
                 raise BadInput("the file is empty; hand in a recording", code="empty_file")
-            checked = check_metadata(metadata)
+            checked = service.kit.with_phone_key(check_metadata(metadata))
             channel = _side(checked.pop("agent_channel", "auto"))
         except BadInput:
             self.abandon()

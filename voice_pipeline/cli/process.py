@@ -110,6 +110,7 @@ def run(request: Request) -> int:
             diarizer=request.diarizer,
         )
         kit.check_targets(request.targets)
+        metadata = kit.with_phone_key(metadata)
         shift = _Shift(kit, plan, request, metadata, tally, settings.jobs, made_elsewhere)
         shift.work(deque(found.files))
     show.report(tally, request, plan=plan)

@@ -23,8 +23,10 @@ from voice_pipeline.store.tables import calls, events, idempotency, revisions
 
 ERASING = "erasing"  # in place of a run: what is outside this database has not gone yet
 FINAL = ("held", "done", "failed", "cancelled", "erased")
-METADATA = ("queue", "agent", "team", "customer_ref", "call_ref", "started_at")
-FILTERS = ("status", "agent", "team", "customer_ref", "call_ref", "request_type", "review")
+METADATA = ("queue", "agent", "team", "customer_ref", "call_ref", "started_at", "phone_key")
+FILTERS = (
+    "status", "agent", "team", "customer_ref", "call_ref", "request_type", "review", "phone_key",
+)  # fmt: skip
 
 
 def _columns() -> list[sa.Column[Any]]:
