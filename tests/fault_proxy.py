@@ -80,6 +80,7 @@ FAULTS: dict[str, Fault] = {
     "401": Fault(False, status=401),
     "404": Fault(False, status=404),
     **_both("wrong_json", Fault(False, status=200, headers=_JSON, body=b'["not", "what"]')),
+    **_both("json_object", Fault(False, status=200, headers=_JSON, body=b"{}")),
     **_both("no_json", Fault(False, status=200, headers=_JSON, body=b'{"id": 1, "na')),
     **_both(
         "html",

@@ -10,28 +10,20 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import quote
 
 from pydantic import Field, model_validator
 
+from voice_pipeline.connectors import _tickets
 from voice_pipeline.connectors._http import Answer, Http, HttpOptions, shown
+from voice_pipeline.connectors._tickets import CUSTOM, LIMITS, OWN, Ticket, fit, items, listed
 from voice_pipeline.domain import Receipt
-from voice_pipeline.errors import Misconfigured, Permanent, Retryable
+from voice_pipeline.errors import Misconfigured, Permanent, PipelineError, Retryable
 from voice_pipeline.ports import Checked, ConnectorTraits, Match, Outgoing, Parcel
 
-REFERENCE = "^(env|file):.+"
 FIELD_NAME = r"^[^{}'\"\\]+$"
-CUSTOM = re.compile(r"CF\.\{([^{}'\"\\]+)\}")
-OWN = frozenset(
-    {"Subject", "Content", "Status", "Priority", "FinalPriority", "Owner", "Requestor", "Cc",
-     "AdminCc", "Due", "Starts"}
-)  # fmt: skip
-LIMITS = {"Subject": 200, "Content": 1_000_000}  # a note of 4 MB at most; RT is sure to take 10
-CUSTOM_LIMIT = 10_000
 MAPPING = {
     "Subject": "Call: {{ note.reason.text if note.reason else note.request_type.label }}",
     "Content": "{{ text }}{% if link %}\n\nEvidence: {{ link }}{% endif %}",
@@ -40,12 +32,11 @@ RIGHTS = (
     "SeeQueue", "SeeCustomField", "ModifyCustomField", "CreateTicket", "ShowTicket",
     "CommentOnTicket", "ShowTicketComments",
 )  # fmt: skip
-_CONTROL = dict.fromkeys([*range(9), *range(11, 32), *range(127, 160)])  # all but tab and newline
-_MARK = "CF."  # RT takes even a quoted value that begins so for a column
+GONE = (403, 404)  # what one ticket may answer that our user cannot reach
 
 
 class Options(HttpOptions):
-    """Settings of a Request Tracker; `url` is the address people open it at."""
+    """Settings of a Request Tracker; `url` is the address that people open it at."""
 
     token: str = Field("", description="where its token is: env:NAME or file:PATH; or")
     user: str = Field("", description="the user's name, and")
@@ -70,23 +61,29 @@ class Options(HttpOptions):
 
     @model_validator(mode="after")
     def _whole(self) -> Options:
-        references = [self.token] if self.token else [self.password]
         if bool(self.token) == bool(self.user) or bool(self.user) != bool(self.password):
             raise ValueError("takes either `token`, or `user` and `password`")
-        if not all(re.match(REFERENCE, reference) for reference in references):
+        if not (self.token or self.password).startswith(("env:", "file:")):
             raise ValueError("`token` and `password` are written as env:NAME or file:PATH")
         if (self.customer == "field") != (self.customer_field is not None):
             raise ValueError('`customer_field` goes with `customer = "field"`, and only with it')
         return self
 
 
-@dataclass(frozen=True, slots=True)
-class Ticket:
-    """What the connector needs to know of a ticket."""
+def create(options: Options) -> RequestTracker:
+    """Build the connector; nothing is asked before the first call.
 
-    id: str
-    status: str
-    custom: Mapping[str, str]  # by name, the first value of each
+    Raises:
+        Misconfigured: a credential is not where the options say, or the address may not be used.
+    """
+    if options.secret is None:
+        raise Misconfigured("nothing here reads the credentials that the options point at")
+    if options.token:
+        credential = f"token {options.secret(options.token)}"
+    else:
+        pair = f"{options.user}:{options.secret(options.password)}".encode()
+        credential = f"Basic {base64.b64encode(pair).decode()}"
+    return RequestTracker(options, {"Authorization": credential, "Accept": "application/json"})
 
 
 class RequestTracker:
@@ -97,7 +94,9 @@ class RequestTracker:
     def __init__(self, options: Options, headers: Mapping[str, str]) -> None:
         self._options, self._headers = options, headers
         self._http = Http(options, headers=headers)
-        self._known: frozenset[str] | None = None  # the queue's custom fields, once seen
+        self._there: frozenset[str] | None = None  # the queue's custom fields, once seen
+        own = (options.call_field, options.key_field, options.customer_field)
+        self._needed = [name for name in own if name]
         self.traits = ConnectorTraits(
             matches=options.customer != "none", limits=LIMITS, mapping=MAPPING, scopes=RIGHTS
         )
@@ -123,31 +122,26 @@ class RequestTracker:
         return self._receipt(ticket.id, parcel)
 
     def match(self, parcel: Parcel) -> Match:
-        by = self._options.customer_field
-        how = f"customer_ref in {by} of tickets" if by else "customer_ref among requestors"
+        field = self._options.customer_field
+        how = f"customer_ref in {field} of tickets" if field else "customer_ref among requestors"
         ref = parcel.metadata.get("customer_ref", "")
-        if not ref.strip() or ref.upper().startswith(_MARK):
-            return Match("none", how)
-        keys = [f"'CF.{{{by}}}'"] if by else ["Requestor.Name", "Requestor.EmailAddress"]
+        keys = [f"'CF.{{{field}}}'"] if field else ["Requestor.Name", "Requestor.EmailAddress"]
         found: dict[str, dict[str, str]] = {}
         for item in self._search(
-            " OR ".join(f"{key} = {_quoted(ref)}" for key in keys),
-            {"fields": "CustomFields,Requestor",
-             "fields[Requestor]": "Name,RealName,EmailAddress"},
-        ):  # fmt: skip
-            if by and _custom(item).get(by) != ref:
+            [_tickets.equals(key, ref) for key in keys],
+            fields="CustomFields,Requestor",
+            **{"fields[Requestor]": "Name,RealName,EmailAddress"},
+        ):
+            if field and _tickets.custom(item).get(field) != ref:
                 continue
-            for user in _list(item, "Requestor"):
-                one = {key: user[key] for key in ("Name", "RealName", "EmailAddress")
-                       if isinstance(user.get(key), str)}  # fmt: skip
-                same = {one.get("Name", "").lower(), one.get("EmailAddress", "").lower()}
-                if one.get("Name") and (by or ref.lower() in same):
-                    found[one["Name"]] = one
+            for user in listed(item, "Requestor"):
+                name, email = str(user.get("Name") or ""), str(user.get("EmailAddress") or "")
+                if name and (field or ref.lower() in (name.lower(), email.lower())):
+                    found[name] = {"name": str(user.get("RealName") or ""), "email": email}
         if len(found) != 1:
             return Match("several" if found else "none", how)
-        ((name, user),) = found.items()
-        known = {"name": user.get("RealName", ""), "email": user.get("EmailAddress", "")}
-        return Match("one", how, name, {key: value for key, value in known.items() if value})
+        ((customer, known),) = found.items()
+        return Match("one", how, customer, {key: value for key, value in known.items() if value})
 
     def preview(self, parcel: Parcel) -> Sequence[Outgoing]:
         if parcel.record is None:
@@ -159,33 +153,32 @@ class RequestTracker:
         return [Outgoing("POST", f"{self._http.base}/REST/2.0{path}", headers, text)]
 
     def check(self) -> Sequence[Checked]:
+        seen, what = [], "credentials"
         try:
             self._ask("GET", "/rt").object()
-        except (Misconfigured, Permanent, Retryable) as error:
-            return [Checked("credentials", False, error.message)]
-        seen = [Checked("credentials", True, "")]
-        try:
+            seen.append(Checked(what, True, ""))
+            what = f"queue {self._options.queue}"
             queue = self._queue()
-            seen.append(Checked(f"queue {self._options.queue}", True, ""))
-        except (Misconfigured, Permanent, Retryable) as error:
-            return [*seen, Checked(f"queue {self._options.queue}", False, error.message)]
-        creates = any(link.get("ref") == "create" for link in _list(queue, "_hyperlinks"))
-        seen.append(_right("CreateTicket", creates))
-        names = _names(queue)
-        for name in filter(None, self._fields()):
-            detail = "" if name in names else _missing(name, self._options.queue)
-            seen.append(Checked(f"custom field {name}", not detail, detail))
-        query = f"Queue = {_quoted(self._options.queue)}"
-        for item in self._search(query, {"per_page": "1"}):
-            ticket = self._ask("GET", f"/ticket/{_part(str(item.get('id')))}").object()
-            links = [link.get("ref") for link in _list(ticket, "_hyperlinks")]
-            seen.append(_right("CommentOnTicket", "comment" in links))
+            seen.append(Checked(what, True, ""))
+            what = "tickets"
+            links = [link.get("ref") for link in listed(queue, "_hyperlinks")]
+            seen.append(_right("CreateTicket", "create" in links))
+            there = _tickets.names(queue)
+            for name in self._needed:
+                detail = "" if name in there else self._missing(name)
+                seen.append(Checked(f"custom field {name}", not detail, detail))
+            for item in self._search([_tickets.equals("Queue", self._options.queue)], per_page="1"):
+                ticket = self._ask("GET", f"/ticket/{_part(str(item.get('id')))}").object()
+                links = [link.get("ref") for link in listed(ticket, "_hyperlinks")]
+                seen.append(_right("CommentOnTicket", "comment" in links))
+        except PipelineError as error:
+            seen.append(Checked(what, False, error.message))
         return seen
 
     def remove(self, receipt: Receipt) -> None:
         for status in ("deleted", "rejected"):
             path = f"/ticket/{_part(receipt.external_id)}"
-            self._ask("PUT", path, {"Status": status}, accept=(403, 404))
+            self._ask("PUT", path, {"Status": status}, accept=GONE)
             ticket = self._read(receipt.external_id)
             if ticket is None or ticket.status == status:
                 return
@@ -199,80 +192,74 @@ class RequestTracker:
         self._http.close()
 
     def _create(self, parcel: Parcel) -> Receipt:
-        made = self._ask("POST", "/ticket", self._new(parcel)).object()
-        record = str(made.get("id", ""))
-        if not record.isdecimal():
-            raise Retryable("the server named no ticket", code="bad_answer")
-        ticket = self._read(record)
+        made = _tickets.ticket(self._ask("POST", "/ticket", self._new(parcel)).object())
+        ticket = self._read(made.id)
         if ticket is None or not self._has(ticket, parcel):
-            raise self._unset(record)
-        return self._receipt(record, parcel)
+            raise self._unset(made.id)
+        return self._receipt(made.id, parcel)
 
     def _revise(self, ticket: Ticket, parcel: Parcel) -> None:
         """Comment once; an earlier attempt may have come as far as that, but not to the fields."""
-        path = f"/ticket/{ticket.id}"
-        comment = self._comment(parcel)
-        if ticket.custom.get(self._options.call_field) != parcel.call:
-            del comment["CustomFields"]  # merged into another call's ticket by people
-        if parcel.first_try or not self._commented(ticket.id, comment["Subject"]):
-            self._allowed(self._ask("POST", f"{path}/comment", comment, accept=(400, 403, 404)))
-        elif "CustomFields" in comment:
-            self._ask("PUT", path, {"CustomFields": comment["CustomFields"]})
-        if "CustomFields" in comment:
-            after = self._read(ticket.id)
-            if after is None or not self._has(after, parcel):
+        path, comment = f"/ticket/{ticket.id}", self._comment(parcel)
+        ours = ticket.custom.get(self._options.call_field) == parcel.call
+        if not ours:
+            del comment["CustomFields"]  # people merged the call's ticket into that of another
+        if parcel.first_try or not self._commented(ticket.id, parcel):
+            answer = self._ask("POST", f"{path}/comment", comment, accept=(400, *GONE))
+            if answer.status >= 300:  # 400 is what a missing right is answered with as well
+                raise Permanent(
+                    f"ticket {ticket.id} of this call takes no comment from our user "
+                    f"(HTTP {answer.status}): is it in a queue where we lack CommentOnTicket?",
+                    code="target_refused",
+                )
+            if answer.status != 201:
+                raise Retryable("the server did not say that it commented", code="bad_answer")
+            if not self._commented(ticket.id, parcel):
                 raise self._unset(ticket.id)
+        elif ours:
+            self._ask("PUT", path, {"CustomFields": comment["CustomFields"]}).json()
+        after = self._read(ticket.id)
+        if after is None or not self._has(after, parcel):
+            raise self._unset(ticket.id)
 
-    def _commented(self, record: str, subject: str) -> bool:
+    def _commented(self, record: str, parcel: Parcel) -> bool:
+        subject = _subject(parcel)
         query = json.dumps([{"field": "Subject", "value": subject}])
-        path, params = f"/ticket/{record}/attachments", {"query": query, "fields": "Subject"}
-        listed = self._ask("GET", path, params=params).object()
-        return any(item.get("Subject") == subject for item in _list(listed, "items"))
-
-    def _allowed(self, answer: Answer) -> None:
-        if answer.status == 400:  # what RT answers where the right is missing, too
-            raise Permanent(
-                "the server refuses a comment on this call's ticket (HTTP 400): the right "
-                "CommentOnTicket in the ticket's queue?",
-                code="target_refused",
-            )
-        if answer.status >= 300:
-            raise Permanent(
-                f"this call's ticket is out of reach (HTTP {answer.status})", code="target_refused"
-            )
+        params = {"query": query, "fields": "Subject"}
+        found = items(self._ask("GET", f"/ticket/{record}/attachments", params=params))
+        return any(item.get("Subject") == subject for item in found)
 
     def _ticket(self, parcel: Parcel) -> Ticket | None:
-        """Return the call's ticket; people may have moved it to another queue."""
+        """Return the call's ticket, in whatever queue people put it."""
         if parcel.record is not None:
             ticket = self._read(parcel.record)
             return None if ticket is None or ticket.status == "deleted" else ticket
-        query = f"'CF.{{{self._options.call_field}}}' = {_quoted(parcel.call)}"
-        params = {"fields": "CustomFields,Status", "orderby": "id"}
-        for item in self._search(query, params):
-            ticket = _as_ticket(item)
-            if ticket.custom.get(self._options.call_field) == parcel.call:
+        field = self._options.call_field
+        query = [_tickets.equals(f"'CF.{{{field}}}'", parcel.call)]
+        for item in self._search(query, fields="CustomFields,Status", orderby="id"):
+            ticket = _tickets.ticket(item)
+            if ticket.custom.get(field) == parcel.call:
                 return ticket
         return None
 
     def _read(self, record: str) -> Ticket | None:
-        answer = self._ask("GET", f"/ticket/{_part(record)}", accept=(403, 404))
-        return _as_ticket(answer.object()) if answer.status < 300 else None
+        answer = self._ask("GET", f"/ticket/{_part(record)}", accept=GONE)
+        return _tickets.ticket(answer.object()) if answer.status < 300 else None
 
     def _has(self, ticket: Ticket, parcel: Parcel) -> bool:
         """Say whether a ticket has this revision, or a later one, which then stands."""
         if ticket.custom.get(self._options.call_field) != parcel.call:
-            # Merged by people: its fields tell of another call, its comments still of this one.
-            return parcel.number > 1 and self._commented(ticket.id, _subject(parcel))
+            return parcel.number > 1 and self._commented(ticket.id, parcel)  # merged: see _revise
         number, _, key = ticket.custom.get(self._options.key_field, "").partition(":")
         return key == parcel.key or (number.isdecimal() and int(number) > parcel.number)
 
-    def _search(self, query: str, params: Mapping[str, str]) -> list[dict[str, Any]]:
+    def _search(self, conditions: Sequence[str | None], **params: str) -> list[dict[str, Any]]:
+        query = " OR ".join(condition for condition in conditions if condition)
         sent = {"query": query, "per_page": "100", **params}
-        return _list(self._ask("GET", "/tickets", params=sent).object(), "items")
+        return items(self._ask("GET", "/tickets", params=sent)) if query else []
 
     def _queue(self) -> dict[str, Any]:
-        path = f"/queue/{_part(self._options.queue)}"
-        answer = self._ask("GET", path, accept=(403, 404))
+        answer = self._ask("GET", f"/queue/{_part(self._options.queue)}", accept=GONE)
         if answer.status >= 300:
             raise Misconfigured(
                 f"no queue {self._options.queue} that our user may see (right SeeQueue), or the "
@@ -282,63 +269,55 @@ class RequestTracker:
         return answer.object()
 
     def _may_write(self, parcel: Parcel) -> None:
-        """Refuse fields that the queue does not have: RT would drop them without a word."""
-        if self._known is None:
-            self._known = _names(self._queue())
-        ours = {name for name in self._fields() if name}
+        """Refuse fields that the queue does not have: the server drops them without a word."""
         mapped = {name: CUSTOM.fullmatch(name) for name in parcel.fields}
-        for name, custom in mapped.items():
-            if custom is None and name not in OWN:
-                raise Misconfigured(
-                    f"the mapping's field {name} is none of a ticket: take "
-                    f"{', '.join(sorted(OWN))} or CF.{{NAME}}",
-                    code="target_field",
-                )
-        wanted = ours | {custom[1] for custom in mapped.values() if custom}
-        if missing := sorted(wanted - self._known):
-            self._known = None  # look again next time: somebody may have added it
-            raise Misconfigured(_missing(missing[0], self._options.queue), code="target_field")
-
-    def _fields(self) -> tuple[str | None, ...]:
-        return self._options.call_field, self._options.key_field, self._options.customer_field
+        if strange := [name for name in mapped if not mapped[name] and name not in OWN]:
+            raise Misconfigured(
+                f"the mapping's field {strange[0]} is none of a ticket: take "
+                f"{', '.join(sorted(OWN))} or CF.{{NAME}}",
+                code="target_field",
+            )
+        if self._there is None:
+            self._there = _tickets.names(self._queue())
+        wanted = {*self._needed, *(custom[1] for custom in mapped.values() if custom)}
+        if missing := sorted(wanted - self._there):
+            self._there = None  # look again next time: somebody may have added it
+            raise Misconfigured(self._missing(missing[0]), code="target_field")
 
     def _new(self, parcel: Parcel) -> dict[str, Any]:
-        own = {name: _fit(name, value, parcel.link) for name, value in parcel.fields.items()
-               if name in OWN and name != "Subject"}  # fmt: skip
         subject = parcel.fields.get("Subject") or f"Call {parcel.call}"
-        if parcel.test:
-            subject = f"[TEST] {subject}"
+        own = {n: fit(n, text, parcel.link) for n, text in parcel.fields.items() if n in OWN}
+        own["Subject"] = fit("Subject", f"[TEST] {subject}" if parcel.test else subject)
         if parcel.customer and self.traits.matches:
             own.setdefault("Requestor", parcel.customer)
-        return {
-            "Queue": self._options.queue,
-            "Subject": _fit("Subject", " ".join(subject.split()), None),
-            **own,
-            "ContentType": "text/plain",
-            "CustomFields": self._custom_fields(parcel),
-        }
+        fixed = {"Queue": self._options.queue, "ContentType": "text/plain"}
+        return {**own, **fixed, "CustomFields": self._custom_fields(parcel)}
 
     def _comment(self, parcel: Parcel) -> dict[str, Any]:
         return {
             "Subject": _subject(parcel),
-            "Content": _fit("Content", parcel.fields.get("Content", "(no text)"), parcel.link),
+            "Content": fit("Content", parcel.fields.get("Content") or "(no text)", parcel.link),
             "ContentType": "text/plain",
             "CustomFields": self._custom_fields(parcel),
         }
 
     def _custom_fields(self, parcel: Parcel) -> dict[str, str]:
-        mapped = {match[1]: _fit(name, value, None) for name, value in parcel.fields.items()
-                  if (match := CUSTOM.fullmatch(name))}  # fmt: skip
-        ours = {self._options.call_field: parcel.call,
-                self._options.key_field: f"{parcel.number}:{parcel.key}"}  # fmt: skip
-        return mapped | ours
+        named = ((CUSTOM.fullmatch(name), text) for name, text in parcel.fields.items())
+        mapped = {custom[1]: fit(custom[0], text) for custom, text in named if custom}
+        written = {self._options.call_field: parcel.call}
+        return mapped | written | {self._options.key_field: f"{parcel.number}:{parcel.key}"}
 
     def _unset(self, record: str) -> Misconfigured:
         return Misconfigured(
-            f"ticket {record} was written, but its custom fields {self._options.call_field} and "
-            f"{self._options.key_field} were not: our user needs ShowTicket, SeeCustomField and "
-            "ModifyCustomField",
+            f"ticket {record} was written, but what was written cannot be found there again: our "
+            f"user needs {', '.join(RIGHTS)} in its queue",
             code="target_denied",
+        )
+
+    def _missing(self, name: str) -> str:
+        return (
+            f"queue {self._options.queue} has no custom field {name} for tickets that our user "
+            "may see (right SeeCustomField): add it, and apply it to the queue"
         )
 
     def _receipt(self, record: str, parcel: Parcel) -> Receipt:
@@ -348,73 +327,12 @@ class RequestTracker:
         return self._http.request(method, f"/REST/2.0{path}", body=body, **more)
 
 
-def create(options: Options) -> RequestTracker:
-    """Build the connector; nothing is asked before the first call.
-
-    Raises:
-        Misconfigured: a credential is not where the options say, or the address may not be used.
-    """
-    read = options.secret or (lambda reference: reference)
-    if options.token:
-        credential = f"token {read(options.token)}"
-    else:
-        pair = f"{options.user}:{read(options.password)}".encode()
-        credential = f"Basic {base64.b64encode(pair).decode()}"
-    return RequestTracker(options, {"Authorization": credential, "Accept": "application/json"})
-
-
 def _subject(parcel: Parcel) -> str:
     return f"Call note, revision {parcel.number} [{parcel.key}]"
 
 
-def _quoted(text: str) -> str:
-    """Return a value of TicketSQL; nothing in it ends the string."""
-    return "'" + re.sub(r"(['\\])", r"\\\1", text) + "'"
-
-
 def _part(text: str) -> str:
     return quote(text, safe="")
-
-
-def _fit(name: str, text: str, link: str | None) -> str:
-    """Cut to what a field takes; take out what no database or page should get."""
-    text = text.translate(_CONTROL).encode("utf-8", "replace").decode()
-    limit = LIMITS.get(name, CUSTOM_LIMIT)
-    if len(text) <= limit:
-        return text
-    tail = (
-        " ..." if name != "Content" else f"\n\n[cut here{f'; all of it: {link}' if link else ''}]"
-    )
-    return text[: limit - len(tail)] + tail
-
-
-def _as_ticket(item: Mapping[str, Any]) -> Ticket:
-    if not str(item.get("id", "")).isdecimal():
-        raise Retryable("the server answered with a ticket that has no id", code="bad_answer")
-    return Ticket(str(item["id"]), str(item.get("Status", "")), _custom(item))
-
-
-def _custom(item: Mapping[str, Any]) -> dict[str, str]:
-    return {str(field.get("name")): str(value)
-            for field in _list(item, "CustomFields") for value in field.get("values", [])[:1]}  # fmt: skip
-
-
-def _names(queue: Mapping[str, Any]) -> frozenset[str]:
-    return frozenset(str(field.get("name")) for field in _list(queue, "TicketCustomFields"))
-
-
-def _list(item: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
-    listed = item.get(name, [])
-    if not isinstance(listed, list) or not all(isinstance(each, dict) for each in listed):
-        raise Retryable("the server answered JSON of another shape", code="bad_answer")
-    return listed
-
-
-def _missing(name: str, queue: str) -> str:
-    return (
-        f"queue {queue} has no custom field {name} for tickets that our user may see "
-        "(right SeeCustomField): add it, then apply it to the queue"
-    )
 
 
 def _right(name: str, good: bool) -> Checked:
