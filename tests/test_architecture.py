@@ -29,7 +29,7 @@ RANKS = [
     ["pipeline"],
     ["engine", "config"],
     ["results", "building", "entries", "overview", "intake", "scrub", "evidence", "redactors",
-     "rerouting", "embedding", "opening", "access", "erasing", "reviewing"],
+     "rerouting", "embedding", "opening", "access", "erasing", "reviewing", "delivery"],
     ["kit", "pairing"],
     ["service"],
     ["ways_in"],

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,11 @@ from voice_pipeline import domain as d
 from voice_pipeline.codec import encode
 from voice_pipeline.engine.durable import Engine, Entry
 from voice_pipeline.engine.journal import JournalSerializer
-from voice_pipeline.errors import BadInput, Permanent, PipelineError, Retryable
+from voice_pipeline.errors import BadInput, PipelineError, Retryable
 from voice_pipeline.pipeline import Outcome, Stages
 from voice_pipeline.ports import Stage
 from voice_pipeline.store import Store
+from voice_pipeline.store.outbox import Wish
 
 SECRET = "four one one one"
 
@@ -32,7 +33,6 @@ class Workshop:
 
     def __init__(self) -> None:
         self.ran: list[str] = []
-        self.delivered: list[str] = []
         self.twist: dict[str, Callable[[], None]] = {}
         self.version = "1"
         self.passed = True
@@ -65,9 +65,13 @@ class Workshop:
     def entry(self, outcome: Outcome) -> Entry:
         return Entry({}, None)
 
-    def deliver(self, target: str, note: d.Ref[d.CaseNote]) -> None:
-        self.twist.get("deliver", lambda: None)()
-        self.delivered.append(target)
+    def wishes(self, targets: Sequence[str], entry: Entry) -> list[Wish]:
+        return [Wish(target) for target in targets]
+
+
+def out(store: Store, call: str = "c1") -> list[str]:
+    """Return the targets that a call's outbox names."""
+    return sorted(row.target for row in store.outbox.of(call))
 
 
 def recording(received: d.Received) -> d.Recording:
@@ -173,7 +177,7 @@ def test_a_held_call_has_no_note(store: Store, engine: Engine, workshop: Worksho
     assert outcome.status == "held"
     assert outcome.note is None
     assert "analyse" not in workshop.ran
-    assert workshop.delivered == []
+    assert out(store) == []
 
 
 def test_a_plan_that_changes_nothing_repeats_nothing(
@@ -258,36 +262,23 @@ def test_a_foreign_error_leaves_its_message_behind(
     assert SECRET not in str(raised.value)
 
 
-def test_deliveries_are_started_once_per_target(
-    store: Store, engine: Engine, workshop: Workshop
-) -> None:
+def test_deliveries_are_put_out_once_per_target(store: Store, engine: Engine) -> None:
     """Running a finished call again with one more target delivers to that one only."""
     received = hand_in(store)
     finish(engine, engine.start(received, "p1", ["folder:a"]))
     finish(engine, engine.start(received, "p1", ["folder:a", "folder:b"]))
-    while not engine.deliveries_finished("c1", ["folder:a", "folder:b"]):
-        time.sleep(0.02)
-    assert sorted(workshop.delivered) == ["folder:a", "folder:b"]
+    assert out(store) == ["folder:a", "folder:b"]
 
 
-def test_a_delivery_that_failed_is_tried_again_next_time(
-    store: Store, engine: Engine, workshop: Workshop
-) -> None:
+def test_a_delivery_that_was_refused_is_due_again_next_time(store: Store, engine: Engine) -> None:
     """A target that was down when the call finished gets its note at the next run."""
-
-    def down() -> None:
-        raise Permanent("no such folder")
-
-    workshop.twist["deliver"] = down
     received = hand_in(store)
     finish(engine, engine.start(received, "p1", ["folder:a"]))
-    while not engine.deliveries_finished("c1", ["folder:a"]):
-        time.sleep(0.02)
-    workshop.twist.clear()
+    (row,) = store.outbox.claim("me", lease=9, limit=1, rates={})
+    store.outbox.set_aside(row, "refused", "target_refused", "no such folder")
     finish(engine, engine.start(received, "p1", ["folder:a"]))
-    while not engine.deliveries_finished("c1", ["folder:a"]):
-        time.sleep(0.02)
-    assert workshop.delivered == ["folder:a"]
+    (row,) = store.outbox.of("c1")
+    assert row.state == "waiting"
 
 
 def test_no_file_of_the_data_folder_holds_what_was_said(store: Store, engine: Engine) -> None:

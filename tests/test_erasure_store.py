@@ -18,6 +18,7 @@ from voice_pipeline.errors import BadInput, Misconfigured, Permanent
 from voice_pipeline.knowledge.library import Library
 from voice_pipeline.store import Store
 from voice_pipeline.store.erasure import ERASED_FILE
+from voice_pipeline.store.outbox import Wish
 from voice_pipeline.store.routes import RouteChanges
 from voice_pipeline.store.rows import Admission, Revision, Scope
 from voice_pipeline.store.tables import calls, metadata
@@ -46,8 +47,10 @@ def whole_call(store: Store, call: str, mark: str = MARK) -> Ref[object]:
         detail=mark, request_type=mark, flags=f",{mark},", urgency="high", review="required",
     )  # fmt: skip
     store.register.tell(call, "call.noted", why=mark)
-    store.open_delivery(f"d{call}", call, f"folder:{mark}", "r")
-    store.close_delivery(Receipt("folder", f"d{call}", mark, "2026-11-23T00:00:00+00:00"))
+    store.outbox.put_in(call, [Wish(f"folder:{mark}")], "r")
+    (row,) = store.outbox.claim("me", lease=9, limit=1, rates={}, only=[call])
+    receipt = Receipt("folder", row.key, mark, "2026-11-23T00:00:00+00:00")
+    store.outbox.done(row, receipt, payload=mark, remarks=[mark], customer=mark)
     RouteChanges(store).add(RouteChange(call, "a", "b", "lee", mark, "2026-11-23T00:00:00+00:00"))
     Library(store.database).note_draft_edit(call, "r", characters=0.5, words=0.5, by=mark)
     return ref
@@ -118,7 +121,7 @@ def late_writes(store: Store, ref: Ref[object]) -> list[str]:
         "blob": lambda: store.shelf.put(call, "CaseNote", MARK.encode()),
         "result": lambda: store.keep_result("mute", "k", ref, 1.0),
         "progress": lambda: store.note_progress(call, "mute", 0.5),
-        "delivery": lambda: store.open_delivery("late", call, "folder:x", "r"),
+        "delivery": lambda: store.outbox.put_in(call, [Wish("folder:x")], "r"),
         "index": lambda: store.register.index(call, MARK),
         "route": lambda: RouteChanges(store).add(change),
         "admission": lambda: store.register.admit(admission),

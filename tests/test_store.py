@@ -18,7 +18,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from s3 import objects
 
-from voice_pipeline.domain import Receipt
 from voice_pipeline.errors import Misconfigured, Permanent
 from voice_pipeline.store import Store, tables
 from voice_pipeline.store.blobs import Bucket
@@ -142,17 +141,6 @@ def test_old_raw_audio_is_purged_and_the_rest_stays(tmp_path: Path, database: st
     assert store.purge_raw_audio(before=9e12) == 1
     assert not store.shelf.has(sound)
     assert store.shelf.has(note)
-
-
-def test_a_delivery_row_is_made_once(tmp_path: Path, database: str | None) -> None:
-    """The same delivery opened again is the same row, with its attempts and receipt."""
-    store = Store(tmp_path, database=database)
-    store.open_delivery("k", "c", "folder:x", "r1")
-    store.count_attempt("k")
-    store.close_delivery(Receipt("folder", "k", "k.json", "2026-11-23T00:00:00+00:00"))
-    row = store.open_delivery("k", "c", "folder:x", "r1")
-    assert (row.state, row.attempts, row.external_id) == ("delivered", 1, "k.json")
-    assert len(store.deliveries("c")) == 1
 
 
 def not_the_index(_thing: Any, name: str | None, kind: str, *_: Any) -> bool:

@@ -7,7 +7,6 @@ installed.
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from voice_pipeline import adapters
@@ -16,7 +15,7 @@ from voice_pipeline.config import Part, Settings, models_dir, secret
 from voice_pipeline.domain import Recording
 from voice_pipeline.errors import Misconfigured
 from voice_pipeline.policy.pack import Pack
-from voice_pipeline.ports import Analyst, Connector, Diarizer, Embedder, Transcriber
+from voice_pipeline.ports import Analyst, Diarizer, Embedder, Transcriber
 
 
 def build_transcriber(
@@ -68,17 +67,6 @@ def build_analyst(part: Part, pack: Pack, embedder: Embedder | None = None) -> A
     built: Analyst = adapters.load("analysts", part.use).build(
         part.options, offer=offer | {"secret": secret, "offline": offline}
     )
-    return built
-
-
-def build_connector(target: str) -> Connector:
-    """Build the connector of a target as people write it: `folder:DIR`."""
-    name, separator, place = target.partition(":")
-    if not separator or not place:
-        raise Misconfigured(
-            "--deliver takes KIND:PLACE, for example --deliver folder:notes", code="target"
-        )
-    built: Connector = adapters.load("connectors", name).build({"path": Path(place).absolute()})
     return built
 
 

@@ -155,6 +155,52 @@ class Serve(BaseModel):
     )
 
 
+# what of note.json a target gets where its settings do not say; `unverified` never leaves by itself
+NOTE_FIELDS = (
+    "call_id", "status", "request_type", "urgency", "reason", "summary", "next_step", "facts",
+    "actions", "commitments", "outcome", "missing_information", "also", "open_questions",
+    "cancellation_reason", "sections", "route", "escalations", "review", "draft", "measures",
+)  # fmt: skip
+
+
+class Target(BaseModel):
+    """A CRM, or what stands for one, and what it gets."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    use: str = Field(description="name of the connector, or package.module:factory")
+    options: dict[str, Any] = Field(default_factory=dict, description="checked by the connector")
+    fields: list[str] = Field(
+        default=list(NOTE_FIELDS), min_length=1, description="fields of note.json that it may get"
+    )
+    metadata: list[str] = Field(
+        default=["call_ref", "customer_ref", "queue", "agent", "team", "started_at", "direction"],
+        description="metadata of the call that it may get",
+    )
+    mapping: Path | None = Field(
+        None, description="YAML file, field of the target to template; default: the connector's"
+    )
+    tenant: str = Field("default", description="whose calls it gets")
+    queues: list[str] = Field(
+        default_factory=list, description="only calls of these queues; default: all"
+    )
+    automatic: bool = Field(
+        True, description="whether `serve` sends every finished call there; else those that ask"
+    )
+    before_approval: Literal["wait", "send"] = Field(
+        "wait", description="what happens to a note that a person must approve first"
+    )
+    rate: float = Field(10.0, gt=0, le=1000, description="deliveries a second")
+    give_up_days: float = Field(
+        7.0, gt=0, le=90, description="days of failing after which a person has to look"
+    )
+    link: str | None = Field(
+        None,
+        pattern=r"^https?://",
+        description="page of the evidence, for example https://voice.example/calls/{call}",
+    )
+
+
 class Telemetry(BaseModel):
     """Where traces go."""
 
@@ -272,6 +318,11 @@ class Settings(BaseSettings):
     serve: Serve = Field(
         default_factory=lambda: Serve.model_validate({}),
         description="limits of the running service",
+    )
+    targets: dict[str, Target] = Field(
+        default_factory=dict,
+        description="where notes go: a table a target with `use` and `options` of its connector "
+        "(docs/integrations), `fields`, `mapping`, `tenant`, `queues`, `rate` and more",
     )
     telemetry: Telemetry = Field(
         default_factory=lambda: Telemetry.model_validate({}),

@@ -296,7 +296,7 @@ class Erasing:
         return [
             {"call": call, "target": row.target, "external_id": row.external_id,
              "delivered_at": row.delivered_at}
-            for row in self._store.deliveries(call)
+            for row in self._store.outbox.of(call)
             if row.state == "delivered"
         ]  # fmt: skip
 

@@ -12,14 +12,13 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
 
-from redaction.log import Signer, canonical
+from redaction.log import Signer
 from voice_pipeline.codec import plain
 from voice_pipeline.domain import CaseNote, Recording, Redaction, Ref, Verification
 from voice_pipeline.engine.durable import Engine
 from voice_pipeline.errors import Permanent
-from voice_pipeline.note import note_json
+from voice_pipeline.note import note_json, payload_sha256
 from voice_pipeline.pipeline import Outcome
 from voice_pipeline.stages.attest import Decided, Released, attest
 from voice_pipeline.store import Store
@@ -124,8 +123,8 @@ class Evidence:
             return []
         rows = [
             row
-            for row in self._store.deliveries(note.call)
-            if row.state == "delivered" and row.revision == note.sha256
+            for row in self._store.outbox.of(note.call)
+            if row.state == "delivered" and row.note == note.sha256
         ]
         if not rows:
             return []
@@ -134,17 +133,12 @@ class Evidence:
             Released(
                 target=row.target.partition(":")[0],
                 target_sha256=hashlib.sha256(row.target.encode()).hexdigest(),
-                payload_sha256=payload,
+                payload_sha256=row.payload or payload,
                 time=_utc(datetime.fromisoformat(row.delivered_at or "1970-01-01").timestamp()),
             )
             for row in rows
         ]
         return sorted(left, key=lambda one: (one.time, one.target, one.target_sha256))
-
-
-def payload_sha256(payload: Mapping[str, Any]) -> str:
-    """Return the hash by which a log names what left: of its canonical JSON."""
-    return hashlib.sha256(canonical(payload)).hexdigest()
 
 
 def _utc(seconds: float) -> str:

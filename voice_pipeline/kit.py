@@ -20,13 +20,16 @@ from voice_pipeline import __version__
 from voice_pipeline.building import (
     best_transcriber,
     build_analyst,
-    build_connector,
     build_diarizers,
     build_transcriber,
     chosen,
 )
 from voice_pipeline.config import Part, Settings
-from voice_pipeline.domain import CaseNote, Recording, Ref
+from voice_pipeline.delivery.courier import Courier
+from voice_pipeline.delivery.desk import Desk
+from voice_pipeline.delivery.packing import Packing
+from voice_pipeline.delivery.targets import Targets
+from voice_pipeline.domain import CaseNote, Recording
 from voice_pipeline.embedding import build_embedder
 from voice_pipeline.engine.durable import Engine, Entry
 from voice_pipeline.engine.queues import Duty
@@ -37,7 +40,6 @@ from voice_pipeline.evidence import Evidence
 from voice_pipeline.knowledge.index import Knowledge, fingerprint
 from voice_pipeline.knowledge.library import Library
 from voice_pipeline.knowledge.shelf import open_knowledge
-from voice_pipeline.note import note_json
 from voice_pipeline.opening import build_tracing, open_store
 from voice_pipeline.overview import Overview, look
 from voice_pipeline.pipeline import Outcome, Stages
@@ -48,6 +50,7 @@ from voice_pipeline.redactors import build_redactor, planned_redactor
 from voice_pipeline.results import CallResult
 from voice_pipeline.reviewing import Reviewing
 from voice_pipeline.scrub import Scrubber
+from voice_pipeline.store.outbox import Wish
 
 
 class Kit:
@@ -71,12 +74,20 @@ class Kit:
         self.library = Library(self.store.database)
         self.erasing = Erasing(self.store, self.engine, lambda text: self.scrub(text, False))
         self.erasing.finish()
+        self.targets = Targets(settings)
         self.reviewing = Reviewing(
             self.store,
             self.engine,
             lambda text: self.scrub(text, False),
             lambda label: load_pack(self.settings.policy).kind(label) is not None,
         )
+        packing = Packing(self.store, self.engine.read, self.reviewing.note_json, self._numbers)
+        self.desk = Desk(self.store, self.targets, packing, lambda text: self.scrub(text, False))
+        self.courier = Courier(
+            self.store.outbox, self.targets, packing, self.engine.executor,
+            lambda call, event, code: self.store.register.tell(call, event, code=code),
+            self.tracing,
+        )  # fmt: skip
 
     def __enter__(self) -> Self:
         return self
@@ -91,7 +102,9 @@ class Kit:
 
     def close(self, drain: int = 0) -> None:
         """Stop; running calls get `drain` seconds to end, the rest go on with whoever comes."""
+        self.courier.stop()
         self.engine.close(drain)
+        self.targets.close()
         self.store.close()
 
     # ------------------------------------------------------------ plans
@@ -385,13 +398,21 @@ class Kit:
     def check_targets(self, targets: Sequence[str]) -> None:
         """Refuse targets that cannot be built, before the first call."""
         for target in targets:
-            build_connector(target)
+            self.targets.get(target)
 
-    def deliver(self, target: str, note: Ref[CaseNote]) -> None:
-        from voice_pipeline.stages.deliver import deliver
+    def wishes(self, targets: Sequence[str], entry: Entry) -> list[Wish]:
+        return self.targets.wishes(targets, review=entry.values.get("review") == "required")
 
-        payload = note_json(self.engine.read(note))
-        deliver(note, payload, target, connector=build_connector(target), store=self.store)
+    def return_deliveries(self) -> int:
+        """Give back what processes that are gone had in hand; return how many."""
+        outbox = self.store.outbox
+        gone = [who for who in outbox.holders() if not self.engine.alive(who)]
+        return sum(outbox.release(who) for who in gone)
+
+    def _numbers(self, text: str) -> Sequence[str]:
+        from voice_pipeline.stages.release import hard_labels
+
+        return sorted(hard_labels(text, build_redactor(self.settings.redaction)))
 
     def overview(self) -> Overview:
         """Return what goes on in the whole service."""

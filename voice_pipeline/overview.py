@@ -16,13 +16,28 @@ from typing import Any
 import sqlalchemy as sa
 
 from voice_pipeline.engine.heartbeats import Worker, workers
-from voice_pipeline.engine.queues import CALLS
+from voice_pipeline.engine.queues import CALLS, CRM
 from voice_pipeline.engine.waiting import Depth, depths
-from voice_pipeline.store.tables import calls, deliveries
+from voice_pipeline.store.outbox import OPEN as OUT
+from voice_pipeline.store.outbox import STUCK, Outbox, TargetRow
+from voice_pipeline.store.tables import calls
 from voice_pipeline.store.tallies import counted
 
 OPEN = ("received", "running", "held", "failed")  # somebody or something still has to act
-STUCK = 900.0  # seconds after which a delivery that has not arrived needs a look
+LATE = 900.0  # seconds after which a delivery that has not arrived needs a look
+
+
+@dataclass(frozen=True, slots=True)
+class Doing:
+    """How a target does."""
+
+    target: str
+    waiting: int
+    oldest: float  # seconds
+    failing_since: float | None  # seconds since the epoch; None: it does well
+    code: str | None
+    detail: str | None
+    paused_by: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +50,8 @@ class Overview:
     held: Mapping[str, int]  # of them, by code
     queues: Sequence[Depth]
     workers: Sequence[Worker]
-    deliveries: Mapping[str, int]  # that did not arrive: refused, stuck
+    deliveries: Mapping[str, int]  # that did not arrive: refused unmatched unapproved stuck
+    targets: Sequence[Doing]  # that have something waiting, or were failing or paused
     review: int  # notes that wait for a person
     review_oldest: float  # seconds
     disk_free: int  # bytes
@@ -59,32 +75,61 @@ def look(database: sa.Engine, engine: sa.Engine, root: Path) -> Overview:
                 sa.text("review = 'required'")
             )
         ).one()
-        undelivered = {
-            state: db.scalar(
-                sa.select(sa.func.count()).where(
-                    sa.text("state <> 'delivered'"),
-                    deliveries.c.state == kept,
-                    deliveries.c.created_at < now - age,
-                )
-            )
-            or 0
-            for state, kept, age in (("refused", "refused", 0.0), ("stuck", "pending", STUCK))
-        }
         sums = counted(db)
+    outbox = Outbox(database)
+    due, resting = outbox.waiting(), outbox.targets()
     disk = shutil.disk_usage(root)
     return Overview(
         at=now,
         calls={state: sum(r[3] for r in states if r[0] == state) for state in OPEN},
         failed=_by_code(states, "failed"),
         held=_by_code(states, "held"),
-        queues=_with_received(depths(engine), states, now),
+        queues=[*_with_received(depths(engine), states, now), _outgoing(due, now)],
         workers=workers(database),
-        deliveries=undelivered,
+        deliveries=_undelivered(due, now),
+        targets=[
+            _target(name, due, resting.get(name), now)
+            for name in sorted({one for one, _ in due} | set(resting))
+        ],
         review=review[0],
         review_oldest=max(0.0, now - review[1]) if review[1] is not None else 0.0,
         disk_free=disk.free,
         disk_size=disk.total,
         sums=sums,
+    )
+
+
+def _outgoing(due: Mapping[tuple[str, str], tuple[int, float]], now: float) -> Depth:
+    """Return the outbox as a queue."""
+    waiting = [found for (_, state), found in due.items() if state == "waiting"]
+    sending = [found for (_, state), found in due.items() if state == "sending"]
+    oldest = min((at for _, at in waiting), default=now)
+    return Depth(
+        CRM, False, sum(n for n, _ in waiting), max(0.0, now - oldest), sum(n for n, _ in sending)
+    )
+
+
+def _undelivered(due: Mapping[tuple[str, str], tuple[int, float]], now: float) -> dict[str, int]:
+    found = {state: sum(n for (_, s), (n, _) in due.items() if s == state) for state in STUCK}
+    late = [n for (_, s), (n, at) in due.items() if s in OUT and at < now - LATE]
+    return found | {"stuck": sum(late)}
+
+
+def _target(
+    name: str,
+    due: Mapping[tuple[str, str], tuple[int, float]],
+    row: TargetRow | None,
+    now: float,
+) -> Doing:
+    mine = [found for (target, state), found in due.items() if target == name and state in OUT]
+    return Doing(
+        name,
+        sum(n for n, _ in mine),
+        max((now - at for _, at in mine), default=0.0),
+        row.failing_since if row and row.failures else None,
+        row.code if row else None,
+        row.detail if row else None,
+        row.paused_by if row else None,
     )
 
 

@@ -100,5 +100,5 @@ def understand(received: Ref[Received], run: Run, do: Stages) -> Outcome:
     fit = run.step(do.release, call, text, final, verdict)
     if not run.look(fit).passed:
         return Outcome("held", call, found, fit)
-    run.deliver(final)
+    # `done` puts it into the outbox, in the transaction that keeps this outcome
     return Outcome("done", call, found, fit, text, audio, final, flags)

@@ -326,6 +326,3 @@ class Run(Protocol):
 
     def forget(self, *refs: Ref[Any]) -> None:
         """Destroy records whose life ends here. Doing it twice is fine."""
-
-    def deliver(self, note: Ref[CaseNote], /) -> None:
-        """Start one delivery per target; does not wait for them."""

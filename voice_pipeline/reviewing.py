@@ -128,9 +128,16 @@ class Reviewing:
         )
         return self._decision(call, number)
 
-    def note(self, ref: Ref[CaseNote]) -> CaseNote:
-        """Return a note as people left it, or as it was made where nobody edited it."""
+    def note(self, ref: Ref[CaseNote], until: int | None = None) -> CaseNote:
+        """Return a note as people left it, or as it was made where nobody edited it.
+
+        Args:
+            ref: the note as it was made.
+            until: number of the last decision that counts; None: all do.
+        """
         for one in reversed(self._store.decisions.of(ref.call)):
+            if until is not None and one.number > until:
+                continue
             if one.decision == "edited" and one.sha256 is not None:
                 edit: NoteEdit = self._engine.read(Ref(ref.call, "NoteEdit", one.sha256))
                 if edit.of == ref.sha256:
@@ -138,13 +145,21 @@ class Reviewing:
         found: CaseNote = self._engine.read(ref)
         return found
 
-    def note_json(self, ref: Ref[CaseNote], revision: Revision) -> dict[str, Any]:
-        """Return a note as integrations read it, with the last decision about it."""
-        document = note_json(self.note(ref))
+    def note_json(
+        self, ref: Ref[CaseNote], revision: Revision, until: int | None = None
+    ) -> dict[str, Any]:
+        """Return a note as integrations read it, with the last decision about it.
+
+        Args:
+            until: as in `note`.
+        """
+        document = note_json(self.note(ref, until))
         made = [
             one
             for one in self._store.decisions.of(revision.call)
-            if one.kind == "review" and one.revision == revision.number
+            if one.kind == "review"
+            and one.revision == revision.number
+            and (until is None or one.number <= until)
         ]
         if made:
             review = document["review"] or {"required": False, "reasons": []}

@@ -62,6 +62,10 @@ class Service:
             threading.Thread(target=self._dispatch, name="dispatch", daemon=True),
             threading.Thread(target=self._keep_house, name="upkeep", daemon=True),
         ]
+        if CRM in duty.queues:
+            self._threads.append(
+                threading.Thread(target=self.kit.courier.work, name="courier", daemon=True)
+            )
 
     def __enter__(self) -> Self:
         self.plan()  # what is missing is said now, not to the first caller
@@ -77,6 +81,7 @@ class Service:
     ) -> None:
         self._stop.set()
         self._wake.set()
+        self.kit.courier.stop()
         for thread in self._threads:
             thread.join()
 
@@ -173,7 +178,7 @@ class Service:
     def hand_over(self) -> int:
         """Give admitted calls to the engine; return how many. Twice is as good as once."""
         register, engine = self.kit.store.register, self.kit.engine
-        lanes = (*self.kit.settings.serve.lanes, CRM)
+        lanes = tuple(self.kit.settings.serve.lanes)
         rows = register.waiting(backfill=False) or self._old_ones()
         for row in rows:
             received: Ref[Any] = Ref(row.call, "Received", row.received_sha256 or "")
@@ -204,6 +209,7 @@ class Service:
         while not self._stop.is_set():
             try:
                 self.kit.engine.recover()
+                self.kit.return_deliveries()
                 if self.duty.queues:
                     self.kit.engine.adopt()
                     self.kit.engine.settle_lost()
@@ -246,13 +252,15 @@ class Arrival:
         sender: Sender,
         *,
         key: str | None = None,
-        targets: tuple[str, ...] = (),
+        targets: tuple[str, ...] | None = None,
         backfill: bool = False,
         once: bool = False,
     ) -> CallRow:
         """Commit the call and return its row, or the earlier call's with the same key and body.
 
         Args:
+            targets: where the note goes; None: wherever the settings send such calls by
+                themselves, and an old recording nowhere.
             once: bytes that the sender's tenant handed in before make no second call: the row of
                 the one that there is comes back.
 
@@ -281,6 +289,9 @@ class Arrival:
             scrub=service.kit.scrub,
         )
         record = service.kit.engine.read(received)
+        if targets is None:
+            automatic = service.kit.targets.automatic(sender.tenant, checked.get("queue"))
+            targets = () if backfill else automatic
         body = json.dumps([audio.sha256, channel, sorted(checked.items())])
         admission = Admission(
             call=self.call,

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from voice_pipeline import __version__
 from voice_pipeline.api import (
     calls,
+    deliveries,
     erasure,
     imports,
     metrics,
@@ -103,7 +104,7 @@ def create_app(service: Service, guard: Guard) -> FastAPI:
     app.state.seen = seen
     protect(app, guard)
     problems.install(app)
-    parts = (uploads, imports, calls, results, erasure, reviews, vault)
+    parts = (uploads, imports, calls, results, erasure, reviews, vault, deliveries)
     figures = metrics.router(keyed=service.kit.settings.serve.metrics == "key")
     for router in (*(part.router for part in parts), probes, figures):
         app.include_router(router, responses=problems.RESPONSES)

@@ -109,7 +109,7 @@ def _page(request: Request, who: Principal, query: Filters, words: str | None) -
     rows = rows[: query.limit]
     return {
         "items": [call_json(row) for row in rows],
-        "next_cursor": cursor(rows[-1]) if more else None,
+        "next_cursor": cursor(rows[-1].received_at, rows[-1].call) if more else None,
     }
 
 

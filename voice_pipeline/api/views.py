@@ -67,9 +67,9 @@ def tag(row: CallRow) -> str:
     return f'"{row.call}-{row.version}"'
 
 
-def cursor(row: CallRow) -> str:
-    """Return where a list goes on after this call."""
-    text = json.dumps([row.received_at, row.call])
+def cursor(at: float, name: str) -> str:
+    """Return where a list goes on after the row of that time and name."""
+    text = json.dumps([at, name])
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 

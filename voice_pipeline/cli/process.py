@@ -26,6 +26,7 @@ from voice_pipeline.pairing import Transcripts, read_transcript
 from voice_pipeline.results import CallResult, write_results
 
 POLL = 0.05  # seconds between looks at running calls
+PATIENCE = 3.0  # seconds in which a delivery that fails is tried again
 RECOVER_EVERY = 1.0  # seconds between looks for dead processes
 HELD = 5
 IMPORTED = "imported"  # the transcriber of calls whose transcript was made elsewhere
@@ -198,8 +199,6 @@ class _Shift:
         kit = self._kit
         if not kit.engine.finished(job.run):
             return False
-        if not kit.engine.deliveries_finished(job.call, self._request.targets):
-            return False
         try:
             outcome = kit.engine.outcome(job.run)
         except PipelineError as error:
@@ -208,6 +207,8 @@ class _Shift:
                 return False
             self._fail(job.path, error)
             return True
+        if self._request.targets:
+            kit.courier.settle(job.call, self._request.targets, PATIENCE)
         result = kit.result(outcome, self._plan)
         try:
             folder = write_results(self._request.out, result, kit.store.shelf)
@@ -215,8 +216,8 @@ class _Shift:
             self._fail(job.path, error)
             return True
         self._tally.results.append((job.path, result, folder))
-        for row in kit.store.deliveries(job.call):
-            if row.target in self._request.targets and row.state != "delivered":
+        for row in kit.store.outbox.of(job.call):
+            if row.target in self._request.targets and row.state not in ("delivered", "superseded"):
                 self._tally.undelivered.append((row.target, row.reason or "no answer yet"))
         return True
 

@@ -17,6 +17,7 @@ from voice_pipeline.store.decisions import Decision
 
 HELD = 5  # exit code: the call is held again
 POLL = 0.1  # seconds between looks at a run
+PATIENCE = 3.0  # seconds in which a delivery that fails is tried again
 
 
 def decide(
@@ -87,8 +88,7 @@ def _work(kit: Kit, call: str) -> int:
                 raise
             run = kit.engine.start(received, plan, targets)
             continue
-        while not kit.engine.deliveries_finished(call, targets):
-            time.sleep(POLL)
+        kit.courier.settle(call, targets, PATIENCE)
         return HELD if outcome.status == "held" else 0
 
 

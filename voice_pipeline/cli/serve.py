@@ -77,7 +77,7 @@ def work(
 
 def _duty(settings: Settings, names: tuple[str, ...]) -> q.Duty:
     calls = settings.serve.calls
-    limits = q.Limits(calls=calls, gpu=max(8, calls), llm=max(4, calls), crm=8)
+    limits = q.Limits(calls=calls, gpu=max(8, calls), llm=max(4, calls))
     return q.Duty(names, limits, settings.serve.dead_after)
 
 

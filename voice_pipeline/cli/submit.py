@@ -41,7 +41,7 @@ class Request:
     pattern: str | None = None
     meta: tuple[str, ...] = ()
     backfill: bool = False
-    targets: tuple[str, ...] = ()
+    targets: tuple[str, ...] | None = None
     again: bool = False
     tenant: str = "default"
     dry_run: bool = False
@@ -73,7 +73,7 @@ def run(request: Request) -> int:
     settings = load_settings(request.config, data=request.data)
     items = list(_items(request))
     with disk_faults(settings.data), Kit(settings) as kit:
-        kit.check_targets(request.targets)
+        kit.check_targets(request.targets or ())
         service = Service(kit, Duty())  # not entered: what is taken waits for `serve`
         usable = [item.path for item in items if item.fault is None]
         if not _agreed(request, settings, kit, usable):

@@ -26,7 +26,7 @@ def run(
     pattern: str | None,
     meta: Sequence[str],
     backfill: bool,
-    targets: Sequence[str],
+    targets: Sequence[str] | None,
     tenant: str,
     once: bool,
     data: Path | None,
@@ -36,12 +36,12 @@ def run(
     settings = load_settings(config, data=data)
     names = NamePattern(pattern) if pattern is not None else None
     metadata = parse_metadata(meta)
-    terms = Terms(Sender(tenant, "watch"), tuple(targets), backfill)
+    terms = Terms(Sender(tenant, "watch"), tuple(targets) if targets else None, backfill)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     with Kit(settings) as kit:
-        kit.check_targets(targets)
+        kit.check_targets(targets or ())
         service = Service(kit, Duty())  # not entered: what is taken waits for `serve`
         watching = [
             Watch(service, open_place(place, settings), terms, pattern=names, metadata=metadata)

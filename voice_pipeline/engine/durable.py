@@ -14,11 +14,12 @@ from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+import sqlalchemy as sa
 from dbos import DBOS, SetEnqueueOptions, SetWorkflowID, StepOptions
 from dbos._error import DBOSMaxStepRetriesExceeded
 
 from voice_pipeline.codec import build, plain
-from voice_pipeline.domain import CaseNote, Received, Ref
+from voice_pipeline.domain import Received, Ref
 from voice_pipeline.engine.executors import Executor
 from voice_pipeline.engine.forgetting import forget_runs
 from voice_pipeline.engine.heartbeats import Heartbeats
@@ -27,18 +28,18 @@ from voice_pipeline.engine.memo import FORGOTTEN, Memo
 from voice_pipeline.engine.naming import (
     OPEN,
     attempt,
-    delivery_name,
     lane_name,
     newest,
     parts,
     run_name,
     runs_of,
 )
-from voice_pipeline.engine.queues import CALLS, CRM, Duty, Lanes, register
+from voice_pipeline.engine.queues import CALLS, RUN, Duty, Lanes, register
 from voice_pipeline.errors import BadInput, Permanent, PipelineError, Retryable
 from voice_pipeline.pipeline import Outcome, Stages, understand
 from voice_pipeline.ports import Stage
 from voice_pipeline.store import Store
+from voice_pipeline.store.outbox import Wish
 from voice_pipeline.store.rows import Revision
 from voice_pipeline.tracing import Tracing
 
@@ -47,7 +48,7 @@ log = logging.getLogger(__name__)
 # Ours, not the default hash of the code: a deploy must not strand the calls in flight. It grows
 # when the order of steps in a run changes; `adopt` then starts the older runs anew, and whatever
 # stages they had finished are not repeated.
-APPLICATION_VERSION = "2"
+APPLICATION_VERSION = "3"
 MAX_RECOVERIES = 20  # a call that keeps killing its process is given up after so many
 STAGE_ATTEMPTS = 3  # for Retryable errors, with growing pauses
 POLL = 0.1  # seconds
@@ -61,7 +62,8 @@ class Workshop(Protocol):
 
     def stages(self, plan: str) -> Stages: ...
 
-    def deliver(self, target: str, note: Ref[CaseNote]) -> None: ...
+    def wishes(self, targets: Sequence[str], entry: Entry) -> Sequence[Wish]:
+        """Say what goes into the outbox for a call that is done."""
 
     def entry(self, outcome: Outcome) -> Entry:
         """Say what the register should know of a call that has ended."""
@@ -120,7 +122,7 @@ class Engine:
                     "notification_listener_polling_interval_sec": POLL,
                 }
             )
-            DBOS.listen_queues(duty.queues)
+            DBOS.listen_queues([name for name in duty.queues if name in RUN])
 
             # DBOS cannot decorate bound methods, hence the closures.
             @DBOS.workflow(name="call", max_recovery_attempts=MAX_RECOVERIES)
@@ -138,11 +140,7 @@ class Engine:
                 result: Ref[Any] = DBOS.run_step(_options(name), self.memo.do, do, refs)
                 return result
 
-            @DBOS.workflow(name="deliver", max_recovery_attempts=MAX_RECOVERIES)
-            def deliver(note: Ref[CaseNote], target: str) -> None:
-                self.do_delivery(note, target)
-
-            self._call, self._stage, self._deliver = call, stage, deliver
+            self._call, self._stage = call, stage
             DBOS.launch()
             logging.getLogger("dbos").setLevel(logging.CRITICAL)
             if duty.queues:
@@ -168,7 +166,8 @@ class Engine:
             if found.status == "SUCCESS":
                 outcome: Outcome = DBOS.retrieve_workflow(run).get_result()
                 if outcome.note is not None:
-                    self._deliver_rest(outcome.note, targets)
+                    wishes = self._workshop.wishes(targets, self._workshop.entry(outcome))
+                    self._store.outbox.put_in(received.call, wishes, outcome.note.sha256)
                 return run
             if found.status in OPEN:
                 if found.app_version == APPLICATION_VERSION:
@@ -249,15 +248,6 @@ class Engine:
         """
         return error.code == FORGOTTEN and attempt(run) < MAX_REMAKES
 
-    def deliveries_finished(self, call: str, targets: Sequence[str]) -> bool:
-        names = {delivery_name(call, target, "") for target in targets}
-        rows = DBOS.list_workflows(name="deliver", workflow_id_prefix=f"{call}.to.")
-        return not any(
-            row.status in OPEN
-            for row in rows
-            if any(row.workflow_id.startswith(name) for name in names)
-        )
-
     def recover(self) -> int:
         """Take over the calls of processes that died; safe to call often.
 
@@ -279,14 +269,35 @@ class Engine:
         for row in DBOS.list_workflows(name="call", status=list(OPEN), load_output=False):
             if row.app_version == APPLICATION_VERSION or not row.input:
                 continue
-            if row.status == "PENDING" and self._alive(row.executor_id or ""):
+            if row.status == "PENDING" and self.alive(row.executor_id or ""):
                 continue
             received, plan, targets, *rest = row.input["args"]
             DBOS.cancel_workflow(row.workflow_id)
             lanes = Lanes.build(rest[0] if rest else {})
             self.submit(received, plan, targets, attempt(row.workflow_id) + 1, lanes)
             count += 1
-        return count
+        return count + self._adopt_deliveries()
+
+    def _adopt_deliveries(self) -> int:
+        """Put the deliveries that an older release had in its journal into the outbox."""
+        rows = DBOS.list_workflows(name="deliver", status=list(OPEN), load_output=False)
+        for row in rows:
+            if row.input:
+                note, target = row.input["args"]
+                self._store.outbox.put_in(note.call, [Wish(target)], note.sha256)
+            DBOS.cancel_workflow(row.workflow_id)
+        return len(rows)
+
+    @property
+    def executor(self) -> str:
+        """The id of this process as others see it."""
+        return self._executor.id
+
+    def alive(self, executor: str) -> bool:
+        """Say whether the process of that id still works."""
+        if self._many:
+            return executor in self.heartbeats.living()
+        return self._executor.alive(executor)
 
     def redo(self, call: str, stage: str) -> None:
         """Forget what a stage and those after it gave for a call; the next run does them anew.
@@ -375,7 +386,7 @@ class Engine:
         try:
             with self._tracing.span("call", lambda: row.trace if row else None, call=call):
                 outcome = understand(
-                    received, _DurableRun(self, plan, targets, lanes), self._workshop.stages(plan)
+                    received, _DurableRun(self, plan, lanes), self._workshop.stages(plan)
                 )
         except PipelineError as error:
             log.warning("call failed", extra={"call": call, "code": error.code})
@@ -384,44 +395,29 @@ class Engine:
             else:
                 self.register.fail(call, run, error.code, error.message)
             raise
-        self._ended(outcome, run, time.time())
+        self._ended(outcome, run, time.time(), targets)
         return outcome
 
-    def _ended(self, outcome: Outcome, run: str, at: float) -> None:
+    def _ended(self, outcome: Outcome, run: str, at: float, targets: Sequence[str] = ()) -> None:
+        """Keep how a run ended, and what is to be delivered, in one transaction."""
         entry = self._workshop.entry(outcome)
         call, plan = parts(run)
         if entry.text is not None:
             self.register.index(call, entry.text)
         text = json.dumps(plain(outcome), sort_keys=True)
         revision = Revision(call, 0, plan, run, outcome.status, text, at)
-        self.register.end(revision, entry.counts, **entry.values)
+        self.register.end(
+            revision, entry.counts, lambda db: self._put_out(db, outcome, targets, entry),
+            **entry.values,
+        )  # fmt: skip
         log.info(f"call {outcome.status}", extra={"call": call, "code": entry.values.get("code")})
 
-    def do_delivery(self, note: Ref[CaseNote], target: str) -> None:
-        call = note.call
-        with self._tracing.span("deliver", lambda: self.memo.trace(call), call=call):
-            DBOS.run_step(_options("deliver"), self._workshop.deliver, target, note)
-        log.info("note delivered", extra={"call": call})
-
-    def start_deliveries(
-        self, note: Ref[CaseNote], targets: Sequence[str], *, queued: bool
+    def _put_out(
+        self, db: sa.Connection, outcome: Outcome, targets: Sequence[str], entry: Entry
     ) -> None:
-        for target in targets:
-            with SetWorkflowID(delivery_name(note.call, target, note.sha256)):
-                if queued:
-                    DBOS.enqueue_workflow(CRM, self._deliver, note, target)
-                else:
-                    DBOS.start_workflow(self._deliver, note, target)
-
-    def _deliver_rest(self, note: Ref[CaseNote], targets: Sequence[str]) -> None:
-        """Start the deliveries of a finished call that are new, or failed when last tried."""
-        for target in targets:
-            name = delivery_name(note.call, target, note.sha256)
-            found = newest(name)
-            if found is not None and found.status in (*OPEN, "SUCCESS"):
-                continue
-            with SetWorkflowID(f"{name}-{attempt(found.workflow_id) + 1}" if found else name):
-                DBOS.start_workflow(self._deliver, note, target)
+        if outcome.note is not None:
+            wishes = self._workshop.wishes(targets, entry)
+            self._store.outbox.add(db, outcome.note.call, wishes, outcome.note.sha256)
 
     def forget(self, refs: Sequence[Ref[Any]]) -> None:
         self.reached("forget", "before")
@@ -450,19 +446,12 @@ class Engine:
             log.warning("runs of a worker that is gone were taken over: %d", taken)
         return taken
 
-    def _alive(self, executor: str) -> bool:
-        if self._many:
-            return executor in self.heartbeats.living()
-        return self._executor.alive(executor)
-
 
 class _DurableRun:
     """`ports.Run` for one call: every step journaled."""
 
-    def __init__(
-        self, engine: Engine, plan: str, targets: Sequence[str], lanes: Mapping[str, Any]
-    ) -> None:
-        self._engine, self._plan, self._targets = engine, plan, targets
+    def __init__(self, engine: Engine, plan: str, lanes: Mapping[str, Any]) -> None:
+        self._engine, self._plan = engine, plan
         self._lanes = Lanes.build(lanes)
 
     def step(self, stage: Stage[Any], *refs: Ref[Any]) -> Any:
@@ -481,9 +470,6 @@ class _DurableRun:
 
     def forget(self, *refs: Ref[Any]) -> None:
         DBOS.run_step({"name": "forget"}, self._engine.forget, refs)
-
-    def deliver(self, note: Ref[CaseNote], /) -> None:
-        self._engine.start_deliveries(note, self._targets, queued=CRM in self._lanes.names)
 
 
 def _options(name: str) -> StepOptions:

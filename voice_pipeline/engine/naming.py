@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-
 from dbos import DBOS, WorkflowStatus
 
 # DBOS's states of a run that has not ended
@@ -17,10 +15,6 @@ def run_name(call: str, plan: str, attempt: int = 1) -> str:
 def lane_name(run: str, stage: str) -> str:
     """Return the name of a stage's own run, which never looks like one of a call."""
     return f"stage.{run}.{stage}"
-
-
-def delivery_name(call: str, target: str, revision: str) -> str:
-    return f"{call}.to.{hashlib.sha256(target.encode()).hexdigest()[:16]}.{revision[:16]}"
 
 
 def parts(run: str) -> tuple[str, str]:
@@ -45,7 +39,7 @@ def newest(name: str) -> WorkflowStatus | None:
 
 
 def runs_of(call: str) -> list[WorkflowStatus]:
-    """Return every run of a call: of itself, of its stages, of its deliveries."""
+    """Return every run of a call: of itself, of its stages, and deliveries of older releases."""
     prefixes = (f"{call}.", f"stage.{call}.")
     rows = DBOS.list_workflows(
         workflow_id_prefix=list(prefixes), load_input=False, load_output=False

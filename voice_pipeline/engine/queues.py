@@ -1,8 +1,8 @@
 """The queues: what waits for which kind of worker, and how much of it runs at once.
 
 A call waits in `calls` and its CPU stages run wherever it was taken up. Stages whose lane has
-workers of its own wait there meanwhile, deliveries in `crm`. Priority 1 is live work; backfill
-comes after it.
+workers of its own wait there meanwhile. Deliveries wait in the outbox; `crm` names those who work
+it off. Priority 1 is live work; backfill comes after it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from dbos import DBOS
 from voice_pipeline.errors import Misconfigured
 
 CALLS, GPU, LLM, CRM = "calls", "gpu", "llm", "crm"
-QUEUES = (CALLS, GPU, LLM, CRM)
+RUN = (CALLS, GPU, LLM)  # queues of runs
+QUEUES = (*RUN, CRM)
 SAME = {"cpu": CALLS}  # other names that people give
 LIVE, BACKFILL = 1, 10  # priorities, the lowest first
 QUEUE_POLL = 0.2  # seconds between looks for waiting work
@@ -29,7 +30,6 @@ class Limits:
     calls: int = 4
     gpu: int = 8
     llm: int = 4
-    crm: int = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def queue_names(given: Sequence[str]) -> tuple[str, ...]:
 
 def register(limits: Limits) -> None:
     """Make the queues known; after launch, by processes that work them off."""
-    for name in QUEUES:
+    for name in RUN:
         DBOS.register_queue(
             name,
             worker_concurrency=getattr(limits, name),

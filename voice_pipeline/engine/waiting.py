@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from voice_pipeline.engine.queues import LIVE, QUEUES
+from voice_pipeline.engine.queues import LIVE, RUN
 
 # DBOS's own table; its partial index of what is in flight answers this without the rows
 RUNS = """
@@ -28,7 +28,7 @@ class Depth:
 
 
 def depths(database: sa.Engine) -> list[Depth]:
-    """Return every queue twice, live and backfill; empty ones too."""
+    """Return every queue of runs twice, live and backfill; empty ones too."""
     with database.connect() as db:
         schema = "dbos" if db.dialect.name == "postgresql" else None
         table = "workflow_status" if schema is None else f"{schema}.workflow_status"
@@ -36,7 +36,7 @@ def depths(database: sa.Engine) -> list[Depth]:
         rows = db.execute(sa.text(RUNS.format(table=table))).all() if here else []
     now = time.time()
     found = []
-    for queue in QUEUES:
+    for queue in RUN:
         for backfill in (False, True):
             ours = [r for r in rows if r[0] == queue and (r[2] > LIVE) == backfill]
             waiting = [r for r in ours if r[1] == "ENQUEUED"]

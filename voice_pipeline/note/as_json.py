@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+from redaction.log import canonical
 from voice_pipeline.codec import plain
 from voice_pipeline.domain import (
     CaseNote,
@@ -89,6 +91,11 @@ def note_json(note: CaseNote) -> dict[str, Any]:
         "measures": dict(note.measures),
         "provenance": _plain(note.provenance),
     }
+
+
+def payload_sha256(payload: Mapping[str, Any]) -> str:
+    """Return the hash by which logs name a note that left: of its canonical JSON."""
+    return hashlib.sha256(canonical(payload)).hexdigest()
 
 
 def note_warnings(note: CaseNote) -> list[Warning]:

@@ -14,12 +14,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import sqlalchemy as sa
 
 from redaction.hashes import HashKey
-from voice_pipeline.domain import Receipt, Ref
+from voice_pipeline.domain import Ref
 from voice_pipeline.errors import Misconfigured, Permanent
 from voice_pipeline.store import tallies
 from voice_pipeline.store.backlog import Backlog
@@ -46,11 +46,11 @@ from voice_pipeline.store.keys import (
     read_key,
     write_key,
 )
+from voice_pipeline.store.outbox import Outbox
 from voice_pipeline.store.register import Register
 from voice_pipeline.store.shelf import BlobShelf
 from voice_pipeline.store.tables import (
     calls,
-    deliveries,
     idempotency,
     plans,
     progress,
@@ -66,19 +66,6 @@ class StageProgress:
     stage: str
     share: float  # 0..1
     seconds: float | None  # set when done
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveryRow:
-    key: str
-    call: str
-    target: str
-    revision: str
-    state: Literal["pending", "delivered", "refused"]
-    attempts: int
-    external_id: str | None
-    reason: str | None
-    delivered_at: str | None
 
 
 class Store:
@@ -136,7 +123,8 @@ class Store:
         self._aged: set[tuple[str, float]] = set()  # call, received_at: raw audio is gone
         self.shelf = BlobShelf(open_blobs(root / "blobs", bucket), self._key_of, self.check_kept)
         self.holds = Holds(self.database)
-        self.decisions = Decisions(self.database, self.register)
+        self.outbox = Outbox(self.database)
+        self.decisions = Decisions(self.database, self.register, self.outbox)
         self.eraser = Eraser(self.database, self.shelf, self.register, self.holds, root)
         self.eraser.again()  # a restored backup may know calls that were erased since
 
@@ -422,63 +410,6 @@ class Store:
                 sa.select(progress).where(progress.c.call == call).order_by(progress.c.at)
             ).all()
         return [StageProgress(row.stage, row.share, row.seconds) for row in rows]
-
-    # ------------------------------------------------------------ deliveries
-
-    def open_delivery(self, key: str, call: str, target: str, revision: str) -> DeliveryRow:
-        """Make the row that stands before a write, or return the one that exists."""
-        row = {
-            "key": key,
-            "call": call,
-            "target": target,
-            "revision": revision,
-            "state": "pending",
-            "attempts": 0,
-            "created_at": time.time(),
-        }
-        with self.database.begin() as db:
-            add_new(db, deliveries, row)
-            check_kept(db, call)
-        return next(d for d in self.deliveries(call) if d.key == key)
-
-    def count_attempt(self, key: str) -> None:
-        with self.database.begin() as db:
-            db.execute(
-                deliveries.update()
-                .where(deliveries.c.key == key)
-                .values(attempts=deliveries.c.attempts + 1)
-            )
-
-    def close_delivery(self, receipt: Receipt) -> None:
-        with self.database.begin() as db:
-            db.execute(
-                deliveries.update()
-                .where(deliveries.c.key == receipt.key)
-                .values(
-                    state="delivered",
-                    external_id=receipt.external_id,
-                    delivered_at=receipt.at,
-                    reason=None,
-                )
-            )
-
-    def refuse_delivery(self, key: str, reason: str) -> None:
-        with self.database.begin() as db:
-            db.execute(
-                deliveries.update()
-                .where(deliveries.c.key == key)
-                .values(state="refused", reason=reason)
-            )
-
-    def deliveries(self, call: str) -> list[DeliveryRow]:
-        columns = [deliveries.c[name] for name in DeliveryRow.__dataclass_fields__]
-        with self.database.connect() as db:
-            rows = db.execute(
-                sa.select(*columns)
-                .where(deliveries.c.call == call)
-                .order_by(deliveries.c.created_at)
-            ).all()
-        return [DeliveryRow(*row) for row in rows]
 
 
 def _own_key(path: Path) -> bytes:

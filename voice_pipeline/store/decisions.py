@@ -17,6 +17,7 @@ from voice_pipeline.domain import Ref
 from voice_pipeline.errors import BadInput
 from voice_pipeline.store.database import deciding
 from voice_pipeline.store.kept import check_kept
+from voice_pipeline.store.outbox import Outbox
 from voice_pipeline.store.register import Register
 from voice_pipeline.store.rows import CallRow
 from voice_pipeline.store.tables import decisions, results
@@ -42,8 +43,8 @@ class Decision:
 class Decisions:
     """The decisions of one data folder. Safe for several processes at once."""
 
-    def __init__(self, database: sa.Engine, register: Register) -> None:
-        self._database, self._register = database, register
+    def __init__(self, database: sa.Engine, register: Register, outbox: Outbox) -> None:
+        self._database, self._register, self._outbox = database, register, outbox
 
     def add(
         self,
@@ -91,6 +92,8 @@ class Decisions:
                 raise BadInput(
                     f"call {row.call} has changed meanwhile; look at it again", code="call_moved"
                 )
+            if kind == "review":
+                self._outbox.follow(db, row.call, decision, int(number))
         return int(number)
 
     def of(self, call: str) -> list[Decision]:

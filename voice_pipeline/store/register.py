@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -127,12 +127,19 @@ class Register:
         with self._database.begin() as db:
             return self._change(db, call, event, unless, values)
 
-    def end(self, revision: Revision, counts: tallies.Tallies | None = None, **values: Any) -> bool:
+    def end(
+        self,
+        revision: Revision,
+        counts: tallies.Tallies | None = None,
+        also: Callable[[sa.Connection], None] = lambda db: None,
+        **values: Any,
+    ) -> bool:
         """Keep how a run ended and show it as the call's state; the second time nothing happens.
 
         Args:
             revision: its `number` is chosen here.
             counts: what is added to the tallies.
+            also: what else belongs to it, in the same transaction; not for a call that is past it.
             values: columns of the call that the run found out.
         """
         with deciding(self._database) as db:
@@ -164,14 +171,14 @@ class Register:
                 waited = revision.made_at - begun.received_at
                 added |= tallies.to_note(waited, backfill=begun.backfill)
             tallies.count(db, added)
-            return self._change(
-                db,
-                revision.call,
-                f"call.{revision.status}",
-                ("erased", "cancelled"),
-                values
-                | {"status": revision.status, "revision": number, "ended_at": revision.made_at},
-            )
+            shown = {"status": revision.status, "revision": number, "ended_at": revision.made_at}
+            changed = self._change(
+                db, revision.call, f"call.{revision.status}", ("erased", "cancelled"),
+                values | shown,
+            )  # fmt: skip
+            if changed:
+                also(db)
+            return changed
 
     def change_seen(
         self, db: sa.Connection, row: CallRow, event: str, values: Mapping[str, Any]

@@ -169,7 +169,7 @@ progress = sa.Table(
     sa.Column("at", sa.Float, nullable=False),
 )
 
-# a row before the write, a receipt after: never twice
+# the outbox: a row before the write, a receipt after; never twice
 deliveries = sa.Table(
     "deliveries",
     metadata,
@@ -177,14 +177,45 @@ deliveries = sa.Table(
     sa.Column("call", sa.String(64), nullable=False, index=True),
     sa.Column("target", sa.Text, nullable=False),
     sa.Column("revision", sa.String(64), nullable=False),
-    sa.Column("state", sa.String(20), nullable=False),  # pending | delivered | refused
+    # waiting sending delivered | refused unmatched unapproved | superseded cancelled
+    sa.Column("state", sa.String(20), nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("external_id", sa.String(400), nullable=True),
-    sa.Column("reason", sa.Text, nullable=True),  # plain words when refused
+    sa.Column("reason", sa.Text, nullable=True),  # plain words: why it is not there yet
     sa.Column("created_at", sa.Float, nullable=False),
     sa.Column("delivered_at", sa.String(40), nullable=True),
+    sa.Column("tenant", sa.String(64), nullable=False, server_default="default"),
+    sa.Column("queue", sa.String(200), nullable=True),  # of the call
+    sa.Column("number", sa.Integer, nullable=False, server_default="1"),  # of call and target
+    sa.Column("note", sa.String(64), nullable=True),  # sha256 of the CaseNote record
+    sa.Column("decision", sa.Integer, nullable=False, server_default="0"),  # that it is as of
+    sa.Column("next_at", sa.Float, nullable=False, server_default="0"),  # seconds, epoch
+    sa.Column("leased_by", sa.String(64), nullable=True),  # id of an executor
+    sa.Column("leased_until", sa.Float, nullable=True),
+    sa.Column("code", sa.String(60), nullable=True),
+    sa.Column("customer", sa.String(400), nullable=True),  # record that a person or match chose
+    sa.Column("payload", sa.String(64), nullable=True),  # sha256 of what left
+    sa.Column("remarks", sa.Text, nullable=True),  # JSON: what does not fit the target's record
+    sa.Column("by", sa.String(200), nullable=True),  # who last decided about it
+    sa.Column("why", sa.Text, nullable=True),  # redacted
     sa.UniqueConstraint("call", "target", "revision"),
     sa.Index("deliveries_open", "state", "created_at", **where("state <> 'delivered'")),
+)
+
+# how each target does; a row is there once something was wrong, or it has a rate
+targets = sa.Table(
+    "targets",
+    metadata,
+    sa.Column("target", sa.Text, primary_key=True),
+    sa.Column("paused_by", sa.String(200), nullable=True),  # NULL: nobody paused it
+    sa.Column("paused_at", sa.Float, nullable=True),
+    sa.Column("why", sa.Text, nullable=True),  # redacted
+    sa.Column("failures", sa.Integer, nullable=False, server_default="0"),  # in a row
+    sa.Column("code", sa.String(60), nullable=True),  # of the last one
+    sa.Column("detail", sa.Text, nullable=True),
+    sa.Column("failing_since", sa.Float, nullable=True),
+    sa.Column("rests_until", sa.Float, nullable=False, server_default="0"),
+    sa.Column("next_at", sa.Float, nullable=False, server_default="0"),  # the rate's next slot
 )
 
 # API keys: what is needed to know one again, never the key

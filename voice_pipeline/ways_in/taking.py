@@ -23,7 +23,7 @@ class Terms:
     """On what terms recordings are taken."""
 
     sender: Sender = field(default_factory=lambda: Sender(by="local"))
-    targets: tuple[str, ...] = ()  # where notes go
+    targets: tuple[str, ...] | None = None  # where notes go; None: as the settings say
     backfill: bool = False  # after live calls, and what is due in them is due no more
     again: bool = False  # take bytes that are here already once more
 
