@@ -26,7 +26,7 @@ from voice_pipeline.ports import Checked, ConnectorTraits, Match, Outgoing, Parc
 FIELD_NAME = r"^[^{}'\"\\]+$"
 MAPPING = {
     "Subject": "Call: {{ note.reason.text if note.reason else note.request_type.label }}",
-    "Content": "{{ text }}{% if link %}\n\nEvidence: {{ link }}{% endif %}",
+    "Content": "{{ text }}",
 }
 RIGHTS = (
     "SeeQueue", "SeeCustomField", "ModifyCustomField", "CreateTicket", "ShowTicket",
@@ -123,7 +123,7 @@ class RequestTracker:
 
     def match(self, parcel: Parcel) -> Match:
         field = self._options.customer_field
-        how = f"customer_ref in {field} of tickets" if field else "customer_ref among requestors"
+        how = "by customer_ref " + (f"in {field} of tickets" if field else "among requestors")
         ref = parcel.metadata.get("customer_ref", "")
         keys = [f"'CF.{{{field}}}'"] if field else ["Requestor.Name", "Requestor.EmailAddress"]
         found: dict[str, dict[str, str]] = {}
