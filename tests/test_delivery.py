@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from quick import QuickKit
 
 from voice_pipeline.config import load_settings
+from voice_pipeline.delivery.context import Consulting
 from voice_pipeline.delivery.wording import shortened
-from voice_pipeline.domain import Ref
+from voice_pipeline.domain import Recording, Ref
 from voice_pipeline.engine.queues import Duty
 from voice_pipeline.errors import BadInput, Misconfigured, Permanent, Retryable
 from voice_pipeline.ports import Match, Parcel
@@ -415,3 +416,49 @@ def test_a_shortened_text_keeps_the_limit(text: str, limit: int, linked: bool) -
     short = shortened(text, limit, "https://v.example/c1" if linked else None, "c1")
     assert len(short) <= limit
     assert short == text if len(text) <= limit else short != text
+
+
+def test_earlier_calls_of_the_customer_are_a_repeated_contact(desk: Callable[..., Desk]) -> None:
+    """Our own calls count, of the same customer and shortly before; others do not."""
+    here = desk()
+    first = here.done(body=b"1", customer_ref="A-17")
+    here.done(body=b"2", customer_ref="B-18")
+    third = here.done(body=b"3", customer_ref="A-17")
+    register = here.kit.store.register
+    assert register.earlier(first, "A-17", 14) == 0
+    assert register.earlier(third, "A-17", 14) == 1
+    assert register.earlier(third, "A-17", 1e-9) == 0
+
+
+def test_the_crm_is_asked_for_no_more_than_the_settings_name(tmp_path: Path) -> None:
+    """Allow-listed fields, the time of asking, and a CRM that is away holds nothing up."""
+    CRMS.clear()
+    settings = load_settings(
+        None, data=tmp_path / "data", targets={"crm": Desk.target(options={"matches": True})},
+        context={"target": "crm", "fields": ["open_tickets"]},
+    )  # fmt: skip
+    CRMS[""].match = lambda parcel: Match(
+        "one", "by reference", "c", {"open_tickets": "3", "salary": "90000"}
+    )
+    with QuickKit(settings, Duty()) as kit:
+        consulting = Consulting(kit.store.register, kit.targets, settings)
+        asked = recording({"customer_ref": "A-17"})
+        known = consulting.look(asked, 14)
+        assert (known["found"], known["fields"]) == ("one", {"open_tickets": "3"})
+        assert known["open_tickets"] == 3
+        assert known["asked_at"]
+        assert consulting.look(recording({}), 14) == {}
+
+        def away(parcel: Parcel) -> Match:
+            raise AWAY
+
+        CRMS[""].match = away
+        known = consulting.look(asked, 14)
+        assert (known["found"], known["code"]) == ("no_answer", "target_unreachable")
+
+
+def recording(metadata: dict[str, str]) -> Recording:
+    return Recording(
+        "c1", "", "", Ref("c1", "Audio", ""), 1, 8000, 1.0, "pcm", metadata, "auto", "en",
+        (-20.0,), None, 3400.0,
+    )  # fmt: skip

@@ -201,6 +201,18 @@ class Target(BaseModel):
     )
 
 
+class Context(BaseModel):
+    """What is asked of a CRM about the customer before the rules run."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    target: str = Field(description="name of the target that is asked; read-only")
+    fields: list[str] = Field(
+        default_factory=list,
+        description="what of its answer is used and kept; the connector's page says what there is",
+    )
+
+
 class Telemetry(BaseModel):
     """Where traces go."""
 
@@ -323,6 +335,11 @@ class Settings(BaseSettings):
         default_factory=dict,
         description="where notes go: a table a target with `use` and `options` of its connector "
         "(docs/integrations), `fields`, `mapping`, `tenant`, `queues`, `rate` and more",
+    )
+    context: Context | None = Field(
+        None,
+        description="a CRM that is asked about the customer by the call's customer_ref, read-only: "
+        "`target` and the `fields` that are used; default: none, only our own calls are counted",
     )
     telemetry: Telemetry = Field(
         default_factory=lambda: Telemetry.model_validate({}),

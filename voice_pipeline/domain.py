@@ -361,6 +361,7 @@ class Escalations:
     flags: tuple[Escalation, ...]
     ruleset_sha256: str
     trace: tuple[Mapping[str, Any], ...] = ()  # every rule with every condition, fired or not
+    context: Mapping[str, Any] = field(default_factory=dict)  # what was known of the customer
 
 
 @dataclass(frozen=True, slots=True)

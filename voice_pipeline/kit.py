@@ -25,6 +25,7 @@ from voice_pipeline.building import (
     chosen,
 )
 from voice_pipeline.config import Part, Settings
+from voice_pipeline.delivery.context import Consulting
 from voice_pipeline.delivery.courier import Courier
 from voice_pipeline.delivery.desk import Desk
 from voice_pipeline.delivery.packing import Packing
@@ -75,6 +76,7 @@ class Kit:
         self.erasing = Erasing(self.store, self.engine, lambda text: self.scrub(text, False))
         self.erasing.finish()
         self.targets = Targets(settings)
+        self._consulting = Consulting(self.store.register, self.targets, settings)
         self.reviewing = Reviewing(
             self.store,
             self.engine,
@@ -298,7 +300,13 @@ class Kit:
             ),
             escalate=Stage(
                 "escalate",
-                lambda recording, text, note: escalate(recording, text, note, pack=pack),
+                lambda recording, text, note: escalate(
+                    recording,
+                    text,
+                    note,
+                    pack=pack,
+                    consult=lambda one: self._consulting.look(one, pack.thresholds.repeat_days),
+                ),
                 judges,
             ),
             review=Stage(

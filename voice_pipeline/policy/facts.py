@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from types import MappingProxyType
+from typing import Any, Literal
 
 from voice_pipeline.domain import CaseNote, Evidence, RedactedTranscript, music_seconds
 from voice_pipeline.policy.pack import Pack, Signal
@@ -44,6 +45,8 @@ COMPUTED: Mapping[str, tuple[Type, str]] = {
     "hold_seconds": ("number", "seconds of hold music on the call"),
     "redacted_labels": ("list", "labels of the placeholders in the transcript"),
     "language": ("text", "ISO 639-1"),
+    "earlier_contacts": ("number", "calls with the same customer reference shortly before"),
+    "open_tickets": ("number", "open tickets of the customer, where the CRM was asked"),
 }
 # Known only after the rules have run: for the review reasons of routing.yaml.
 AFTER_RULES: Mapping[str, tuple[Type, str]] = {
@@ -77,10 +80,12 @@ def gather(
     metadata: Mapping[str, str],
     pack: Pack,
     wanted: Collection[str] | None = None,
+    context: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Fact]:
     """Compute the facts of a call.
 
     Args:
+        context: what was known of the customer when the call ended.
         metadata: CONTRACTS' keys; `refund_limit` overrides the pack's threshold.
         wanted: names of the signals to look for; None is all of them.
     """
@@ -99,6 +104,8 @@ def gather(
     found["refund_amount"] = _refund(call, matches.get(REFUND_WORDS, []), talked)
     found.update({fact.name: fact for fact in _of_note(note)})
     found.update({fact.name: fact for fact in _of_transcript(transcript, call)})
+    for name in ("earlier_contacts", "open_tickets"):
+        found[name] = Fact(name, float(context.get(name, 0)))
     return found
 
 

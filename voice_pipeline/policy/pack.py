@@ -69,6 +69,9 @@ class Thresholds(Strict):
     unclear_below: Share
     # below this mean word confidence the whole call is doubtful
     min_word_confidence: Share
+    # so many calls of one customer within so many days before this one are a repeated contact
+    repeat_contacts: float = Field(2, ge=1)
+    repeat_days: float = Field(14, gt=0)
 
 
 class Retention(Strict):

@@ -6,9 +6,11 @@ category fired. It moves no call and clears no flag: a person looks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
+from types import MappingProxyType
+from typing import Any
 
 from voice_pipeline.domain import (
     CaseNote,
@@ -23,17 +25,32 @@ from voice_pipeline.policy.rules import Ruleset
 
 
 def escalate(
-    recording: Recording, transcript: RedactedTranscript, note: CaseNote, *, pack: Pack
+    recording: Recording,
+    transcript: RedactedTranscript,
+    note: CaseNote,
+    *,
+    pack: Pack,
+    consult: Callable[[Recording], Mapping[str, Any]] = lambda recording: {},
 ) -> Escalations:
-    """Return the flags of a call with the trace of every rule."""
-    return flags_of(transcript, note, recording.metadata, pack)
+    """Return the flags of a call with the trace of every rule.
+
+    Args:
+        consult: says what is known of the customer; asked once, and kept with the flags.
+    """
+    context = dict(consult(recording))
+    found = flags_of(transcript, note, recording.metadata, pack, context)
+    return replace(found, context=context)
 
 
 def flags_of(
-    transcript: RedactedTranscript, note: CaseNote, metadata: Mapping[str, str], pack: Pack
+    transcript: RedactedTranscript,
+    note: CaseNote,
+    metadata: Mapping[str, str],
+    pack: Pack,
+    context: Mapping[str, Any] = MappingProxyType({}),
 ) -> Escalations:
     """Return the flags of a call of which no recording is known."""
-    found = _compiled(pack).evaluate(gather(transcript, note, metadata, pack))
+    found = _compiled(pack).evaluate(gather(transcript, note, metadata, pack, context=context))
     fired = {flag.category for flag in found.flags}
     added = tuple(
         Escalation(

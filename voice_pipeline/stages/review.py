@@ -62,12 +62,14 @@ def finished(
     """Join note and flags, and decide on route, urgency and review."""
     note = without_new_promises(note, pack)
     route = _route(note, flags.flags, metadata, pack)
+    inputs = {"inputs": dict(flags.context)} if flags.context else {}
     return replace(
         note,
+        provenance={**note.provenance, **inputs},
         urgency=_higher(note.urgency, *(pack.routing.priority[f.severity] for f in flags.flags)),
         escalations=flags.flags,
         route=route,
-        review=_review(transcript, note, flags.flags, metadata, pack),
+        review=_review(transcript, note, flags, metadata, pack),
     )
 
 
@@ -107,11 +109,12 @@ def _rank(flag: Escalation, pack: Pack) -> tuple[int, int]:
 def _review(
     transcript: RedactedTranscript,
     note: CaseNote,
-    flags: tuple[Escalation, ...],
+    raised: Escalations,
     metadata: Mapping[str, str],
     pack: Pack,
 ) -> Review:
-    facts = gather(transcript, note, metadata, pack)
+    flags = raised.flags
+    facts = gather(transcript, note, metadata, pack, context=raised.context)
     facts["flags"] = Fact("flags", tuple(dict.fromkeys(flag.category for flag in flags)))
     reasons = tuple(reason for reason, tree in _reasons(pack) if tree.evaluate(facts)["fired"])
     return Review(bool(reasons) or any(flag.severity in MUST_BE_SEEN for flag in flags), reasons)

@@ -341,6 +341,24 @@ class Register:
         with self._database.connect() as db:
             return [Revision(*row) for row in db.execute(query).all()]
 
+    def earlier(self, call: str, customer_ref: str, days: float) -> int:
+        """Return how many calls with this reference came in the days before this one."""
+        with self._database.connect() as db:
+            own = db.execute(
+                sa.select(calls.c.tenant, calls.c.received_at).where(calls.c.call == call)
+            ).first()
+            if own is None:
+                return 0
+            query = sa.select(sa.func.count()).where(
+                calls.c.tenant == own.tenant,
+                calls.c.customer_ref == customer_ref[:200],
+                calls.c.received_at < own.received_at,
+                calls.c.received_at >= own.received_at - days * 86_400.0,
+                calls.c.call != call,
+                calls.c.status.not_in(("failed", "cancelled", "erased")),
+            )
+            return int(db.scalar(query) or 0)
+
     def events(self, scope: Scope, after: int = 0, limit: int = 100) -> list[Event]:
         """Return what happened after the event of that number, in order."""
         query = sa.select(events).where(events.c.number > after, events.c.tenant == scope.tenant)
