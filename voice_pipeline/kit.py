@@ -68,6 +68,7 @@ class Kit:
         self._stages: dict[str, Stages] = {}
         self._building = threading.Lock()
         self.tracing = build_tracing(settings)
+        self.targets = Targets(settings)
         self.engine = Engine(self.store, self, duty, self.tracing)
         if self.store.register.unplanned():
             self.engine.remember()
@@ -75,7 +76,6 @@ class Kit:
         self.library = Library(self.store.database)
         self.erasing = Erasing(self.store, self.engine, lambda text: self.scrub(text, False))
         self.erasing.finish()
-        self.targets = Targets(settings)
         self._consulting = Consulting(self.store.register, self.targets, settings)
         self.reviewing = Reviewing(
             self.store,

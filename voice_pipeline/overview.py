@@ -19,11 +19,12 @@ from voice_pipeline.engine.heartbeats import Worker, workers
 from voice_pipeline.engine.queues import CALLS, CRM
 from voice_pipeline.engine.waiting import Depth, depths
 from voice_pipeline.store.outbox import OPEN as OUT
-from voice_pipeline.store.outbox import STUCK, Outbox, TargetRow
+from voice_pipeline.store.outbox import Outbox, TargetRow
 from voice_pipeline.store.tables import calls
 from voice_pipeline.store.tallies import counted
 
 OPEN = ("received", "running", "held", "failed")  # somebody or something still has to act
+LOST = ("refused", "unmatched")  # deliveries about which a person has to decide
 LATE = 900.0  # seconds after which a delivery that has not arrived needs a look
 
 
@@ -50,7 +51,7 @@ class Overview:
     held: Mapping[str, int]  # of them, by code
     queues: Sequence[Depth]
     workers: Sequence[Worker]
-    deliveries: Mapping[str, int]  # that did not arrive: refused unmatched unapproved stuck
+    deliveries: Mapping[str, int]  # that did not arrive: refused unmatched stuck
     targets: Sequence[Doing]  # that have something waiting, or were failing or paused
     review: int  # notes that wait for a person
     review_oldest: float  # seconds
@@ -110,7 +111,7 @@ def _outgoing(due: Mapping[tuple[str, str], tuple[int, float]], now: float) -> D
 
 
 def _undelivered(due: Mapping[tuple[str, str], tuple[int, float]], now: float) -> dict[str, int]:
-    found = {state: sum(n for (_, s), (n, _) in due.items() if s == state) for state in STUCK}
+    found = {state: sum(n for (_, s), (n, _) in due.items() if s == state) for state in LOST}
     late = [n for (_, s), (n, at) in due.items() if s in OUT and at < now - LATE]
     return found | {"stuck": sum(late)}
 

@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
 import anyio
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
 from voice_pipeline.access.principal import Principal, scope
-from voice_pipeline.api.guard import Guard, GuardedRoute, allowed
+from voice_pipeline.api.guard import Guard, GuardedRoute, allowed, open_to_all
+from voice_pipeline.api.schemas import NAMES, schema
 from voice_pipeline.api.views import call_json, cursor, event_json, place, tag
 from voice_pipeline.errors import BadInput
 from voice_pipeline.service import Service
@@ -205,6 +206,20 @@ def retry(
     row = known_call(request, who, call)
     row = service.run_again(row, how.stage, newest=how.newest) if how else service.run_again(row)
     return {"id": call, "status": row.status}
+
+
+@router.get("/v1/schemas/{name}", summary="A JSON Schema of what integrations read")
+def json_schema(
+    name: Annotated[str, Path(max_length=40)],
+    _: Annotated[None, Depends(open_to_all("schemas are documentation"))],
+) -> Any:
+    """Versions: `event-1` of this feed, `note-1` of note.json, `note-event-1` of webhooks."""
+    try:
+        return JSONResponse(schema(name), media_type="application/schema+json")
+    except KeyError:
+        raise BadInput(
+            f"no schema of this name; there are {', '.join(NAMES)}", code="not_found"
+        ) from None
 
 
 @router.get("/v1/events", summary="What happened, in order, from a cursor on")

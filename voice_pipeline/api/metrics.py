@@ -198,10 +198,30 @@ def _work(found: Overview) -> Iterator[Family]:
     letters |= {("delivery", state): float(n) for state, n in found.deliveries.items()}
     yield _gauge("dead_letters", "what has failed and waits for a person", letters,
                  ("kind", "code"))  # fmt: skip
+    yield from _targets(found)
     yield _gauge("review_waiting", "notes that a person must approve", {(): float(found.review)})
     yield _gauge("review_oldest_seconds", "age of the oldest of them", {(): found.review_oldest})
     yield _gauge("disk_free_bytes", "of the data folder's disk", {(): float(found.disk_free)})
     yield _gauge("disk_size_bytes", "of the data folder's disk", {(): float(found.disk_size)})
+
+
+def _targets(found: Overview) -> Iterator[Family]:
+    """A target that was named for one run counts as its kind: its place is nobody's business."""
+    waiting: dict[tuple[str, ...], float] = {}
+    oldest, failing, paused = dict(waiting), dict(waiting), dict(waiting)
+    for one in found.targets:
+        name = one.target.partition(":")[0]
+        waiting[name,] = waiting.get((name,), 0.0) + one.waiting
+        oldest[name,] = max(oldest.get((name,), 0.0), one.oldest)
+        if one.failing_since is not None:
+            failing[name, one.code or ""] = found.at - one.failing_since
+        if one.paused_by is not None:
+            paused[name,] = 1.0
+    yield _gauge("target_waiting", "deliveries that wait for a target", waiting, ("target",))
+    yield _gauge("target_oldest_seconds", "age of the oldest of them", oldest, ("target",))
+    yield _gauge("target_failing_seconds", "for which a target has been failing", failing,
+                 ("target", "code"))  # fmt: skip
+    yield _gauge("target_paused", "1: a person paused it", paused, ("target",))
 
 
 def _sums(found: Overview) -> Iterator[Family]:

@@ -58,6 +58,7 @@ def event_json(event: Event) -> dict[str, Any]:
         "subject": event.call,
         "time": utc(event.at),
         "datacontenttype": "application/json",
+        "dataschema": "/v1/schemas/event-1",
         "data": {"call": event.call, "queue": event.queue, **json.loads(event.data)},
     }
 

@@ -101,8 +101,15 @@ def _notices(found: Overview, settings: Settings, answers: str, url: str) -> Ite
     for code, number in found.failed.items():
         yield f"{number} calls failed as {code}; docs/codes.md says what to do"
     for state, number in found.deliveries.items():
-        if number:
-            yield f"{number} deliveries are {state}; see `calls` and the target's own log"
+        if number and state == "stuck":
+            yield f"{number} deliveries wait for more than 15 min; see `targets list`"
+        elif number:
+            yield f"{number} deliveries are {state}; see `deliveries list --state {state}`"
+    for target in found.targets:
+        if target.failing_since is not None:
+            yield f"target {target.target} fails: {target.detail} ({target.code})"
+        if target.paused_by is not None:
+            yield f"target {target.target} is paused by {target.paused_by}"
     if found.disk_free < 2 * settings.serve.disk_reserve:
         yield "the disk is almost full; uploads are refused below serve.disk_reserve"
 

@@ -225,6 +225,8 @@ class Desk:
             again = target.connector.deliver(replace(parcel, first_try=False))
             target.connector.remove(receipt)
         except PipelineError as error:
+            if error.code == "not_removed":
+                return Checked("record", True, error.message)
             left = f"; the record {receipt.external_id} is still there" if receipt else ""
             return Checked("record", False, error.message + left)
         if again.external_id != receipt.external_id:
