@@ -368,7 +368,9 @@ def test_a_customer_is_found_by_requestor(customers: Tracker) -> None:
     assert asked(connector, "C-9999") == ("none", None) == asked(connector, " ")
     one = note("ann", "ann", metadata={"customer_ref": "C-1042"})
     match = connector.match(one)
-    assert match.known == {"name": "Ann Invented", "email": "ann@invented.example"}
+    assert match.known == {
+        "name": "Ann Invented", "email": "ann@invented.example", "open_tickets": "3",
+    }  # fmt: skip
     connector.deliver(replace(one, customer=match.customer))
     assert [user["id"] for user in of(customers, "ann")["Requestor"]] == ["C-1042"]
 

@@ -32,6 +32,7 @@ RIGHTS = (
     "SeeQueue", "SeeCustomField", "ModifyCustomField", "CreateTicket", "ShowTicket",
     "CommentOnTicket", "ShowTicketComments",
 )  # fmt: skip
+SOLVED = ("resolved", "rejected", "deleted")
 GONE = (403, 404)  # what one ticket may answer that our user cannot reach
 
 
@@ -127,13 +128,15 @@ class RequestTracker:
         ref = parcel.metadata.get("customer_ref", "")
         keys = [f"'CF.{{{field}}}'"] if field else ["Requestor.Name", "Requestor.EmailAddress"]
         found: dict[str, dict[str, str]] = {}
+        unsolved = 0
         for item in self._search(
             [_tickets.equals(key, ref) for key in keys],
-            fields="CustomFields,Requestor",
+            fields="CustomFields,Requestor,Status",
             **{"fields[Requestor]": "Name,RealName,EmailAddress"},
         ):
             if field and _tickets.custom(item).get(field) != ref:
                 continue
+            unsolved += item.get("Status") not in SOLVED
             for user in listed(item, "Requestor"):
                 name, email = str(user.get("Name") or ""), str(user.get("EmailAddress") or "")
                 if name and (field or ref.lower() in (name.lower(), email.lower())):
@@ -141,7 +144,8 @@ class RequestTracker:
         if len(found) != 1:
             return Match("several" if found else "none", how)
         ((customer, known),) = found.items()
-        return Match("one", how, customer, {key: value for key, value in known.items() if value})
+        known = {key: value for key, value in known.items() if value}
+        return Match("one", how, customer, {**known, "open_tickets": str(unsolved)})
 
     def preview(self, parcel: Parcel) -> Sequence[Outgoing]:
         if parcel.record is None:
