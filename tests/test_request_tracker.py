@@ -177,7 +177,8 @@ def test_a_fault_that_lasts_is_told_and_doubles_nothing(
             connector.deliver(one)
         except (Misconfigured, Permanent) as error:
             assert error.code in ("target_denied", "target_moved", "target_refused")
-        record = sent(connector, replace(one, first_try=False))
+        faulty.script()
+        record = connector.deliver(replace(one, first_try=False)).external_id
         assert of(request_tracker, one.call)["id"] == record
 
 
@@ -260,8 +261,8 @@ def test_what_was_said_stays_text(request_tracker: Tracker) -> None:
         login = {"user": "root", "pass": "password"}
         browser.post("/NoAuth/Login.html", data=login, follow_redirects=True)
         page = browser.get(f"/Ticket/History.html?id={record}").text
-    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
-    for live in ("<script>alert(1)", "<img src=x", "<b>bold</b>"):
+    assert "&lt;script&gt;alert&#40;1&#41;&lt;/script&gt;" in page
+    for live in ("<script>alert", "<img src=x", "<b>bold</b>"):
         assert live not in page
 
 
