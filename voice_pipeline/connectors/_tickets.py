@@ -57,14 +57,14 @@ def fit(name: str, text: str, link: str | None = None) -> str:
     return text[: limit - len(tail)] + tail
 
 
-def ticket(item: Mapping[str, Any]) -> Ticket:
+def as_ticket(item: Mapping[str, Any]) -> Ticket:
     """Return the ticket of an answer."""
     if not str(item.get("id", "")).isdecimal():
         raise Retryable("the server answered with a ticket that has no id", code="bad_answer")
-    return Ticket(str(item["id"]), str(item.get("Status", "")), custom(item))
+    return Ticket(str(item["id"]), str(item.get("Status", "")), custom_of(item))
 
 
-def custom(item: Mapping[str, Any]) -> dict[str, str]:
+def custom_of(item: Mapping[str, Any]) -> dict[str, str]:
     return {
         str(field.get("name")): str(value)
         for field in listed(item, "CustomFields")
@@ -72,7 +72,7 @@ def custom(item: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def names(queue: Mapping[str, Any]) -> frozenset[str]:
+def names_of(queue: Mapping[str, Any]) -> frozenset[str]:
     """Return the custom fields that a queue's tickets have, as far as we may see them."""
     fields = listed(_holding(queue, "TicketCustomFields"), "TicketCustomFields")
     return frozenset(str(field.get("name")) for field in fields)

@@ -16,9 +16,20 @@ from urllib.parse import quote
 
 from pydantic import Field, model_validator
 
-from voice_pipeline.connectors import _tickets
 from voice_pipeline.connectors._http import Answer, Http, HttpOptions, shown
-from voice_pipeline.connectors._tickets import CUSTOM, LIMITS, OWN, Ticket, fit, items, listed
+from voice_pipeline.connectors._tickets import (
+    CUSTOM,
+    LIMITS,
+    OWN,
+    Ticket,
+    as_ticket,
+    custom_of,
+    equals,
+    fit,
+    items,
+    listed,
+    names_of,
+)
 from voice_pipeline.domain import Receipt
 from voice_pipeline.errors import Misconfigured, Permanent, PipelineError, Retryable
 from voice_pipeline.ports import Checked, ConnectorTraits, Match, Outgoing, Parcel
@@ -130,11 +141,11 @@ class RequestTracker:
         found: dict[str, dict[str, str]] = {}
         unsolved = 0
         for item in self._search(
-            [_tickets.equals(key, ref) for key in keys],
+            [equals(key, ref) for key in keys],
             fields="CustomFields,Requestor,Status",
             **{"fields[Requestor]": "Name,RealName,EmailAddress"},
         ):
-            if field and _tickets.custom(item).get(field) != ref:
+            if field and custom_of(item).get(field) != ref:
                 continue
             unsolved += item.get("Status") not in SOLVED
             for user in listed(item, "Requestor"):
@@ -167,11 +178,11 @@ class RequestTracker:
             what = "tickets"
             links = [link.get("ref") for link in listed(queue, "_hyperlinks")]
             seen.append(_right("CreateTicket", "create" in links))
-            there = _tickets.names(queue)
+            there = names_of(queue)
             for name in self._needed:
                 detail = "" if name in there else self._missing(name)
                 seen.append(Checked(f"custom field {name}", not detail, detail))
-            for item in self._search([_tickets.equals("Queue", self._options.queue)], per_page="1"):
+            for item in self._search([equals("Queue", self._options.queue)], per_page="1"):
                 ticket = self._ask("GET", f"/ticket/{_part(str(item.get('id')))}").object()
                 links = [link.get("ref") for link in listed(ticket, "_hyperlinks")]
                 seen.append(_right("CommentOnTicket", "comment" in links))
@@ -196,7 +207,7 @@ class RequestTracker:
         self._http.close()
 
     def _create(self, parcel: Parcel) -> Receipt:
-        made = _tickets.ticket(self._ask("POST", "/ticket", self._new(parcel)).object())
+        made = as_ticket(self._ask("POST", "/ticket", self._new(parcel)).object())
         ticket = self._read(made.id)
         if ticket is None or not self._has(ticket, parcel):
             raise self._unset(made.id)
@@ -239,16 +250,16 @@ class RequestTracker:
             ticket = self._read(parcel.record)
             return None if ticket is None or ticket.status == "deleted" else ticket
         field = self._options.call_field
-        query = [_tickets.equals(f"'CF.{{{field}}}'", parcel.call)]
+        query = [equals(f"'CF.{{{field}}}'", parcel.call)]
         for item in self._search(query, fields="CustomFields,Status", orderby="id"):
-            ticket = _tickets.ticket(item)
+            ticket = as_ticket(item)
             if ticket.custom.get(field) == parcel.call:
                 return ticket
         return None
 
     def _read(self, record: str) -> Ticket | None:
         answer = self._ask("GET", f"/ticket/{_part(record)}", accept=GONE)
-        return _tickets.ticket(answer.object()) if answer.status < 300 else None
+        return as_ticket(answer.object()) if answer.status < 300 else None
 
     def _has(self, ticket: Ticket, parcel: Parcel) -> bool:
         """Say whether a ticket has this revision, or a later one, which then stands."""
@@ -282,7 +293,7 @@ class RequestTracker:
                 code="target_field",
             )
         if self._there is None:
-            self._there = _tickets.names(self._queue())
+            self._there = names_of(self._queue())
         wanted = {*self._needed, *(custom[1] for custom in mapped.values() if custom)}
         if missing := sorted(wanted - self._there):
             self._there = None  # look again next time: somebody may have added it
