@@ -1,7 +1,9 @@
-"""A worker whose stages take no time, for tests that kill it: DATA, DATABASE, QUEUES, seconds."""
+"""A worker whose stages take no time, for tests that kill it: DATA, DATABASE, QUEUES, seconds,
+and further settings as JSON."""
 
 from __future__ import annotations
 
+import json
 import sys
 import threading
 from pathlib import Path
@@ -17,9 +19,10 @@ from voice_pipeline.engine.queues import Duty, Limits, queue_names  # noqa: E402
 from voice_pipeline.service import Service  # noqa: E402
 
 
-def main(data: str, database: str, queues: str, dead_after: str) -> None:
+def main(data: str, database: str, queues: str, dead_after: str, more: str = "{}") -> None:
     serve = {"calls": 4, "dead_after": float(dead_after), "lanes": ["gpu"]}
-    settings = load_settings(None, data=Path(data), database=database or None, serve=serve)
+    given = {"data": Path(data), "database": database or None, "serve": serve, **json.loads(more)}
+    settings = load_settings(None, **given)
     duty = Duty(queue_names(queues.split(",")), Limits(), float(dead_after))
     with QuickKit(settings, duty) as kit, Service(kit, duty):
         print("ready", flush=True)

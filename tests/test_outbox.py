@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from voice_pipeline.domain import Receipt
 from voice_pipeline.store import Store
 from voice_pipeline.store.outbox import DeliveryRow, Outbox, Wish
+from voice_pipeline.store.tables import targets
 
 
 class Clock:
@@ -111,6 +112,21 @@ def test_a_target_that_fails_rests_and_gets_one_to_try(outbox: Outbox, clock: Cl
     outbox.done(probe, receipt(probe), payload="p")
     assert [row.call for row in claim(outbox)] == ["c2", "c3"]
     assert outbox.targets()["crm"].failures == 0
+
+
+def test_no_target_rests_after_its_trial_went_well(outbox: Outbox) -> None:
+    """One process forgets the failures while another, that saw them, takes the trial: when the
+    trial gets through, all others follow at once."""
+    for call in ("c1", "c2", "c3"):
+        outbox.put_in(call, [Wish("crm")], "note1")
+    first, trial = claim(outbox, limit=2)
+    outbox.put_off(first, "target_failed", "it broke", wait=0.0, rest=0.0)
+    with outbox._database.begin() as db:  # what the two leave behind, the slower one last
+        values = {"failures": 0, "rests_until": outbox.clock() + 300}
+        db.execute(targets.update().values(values))
+    assert claim(outbox) == []
+    outbox.done(trial, receipt(trial), payload="0" * 64)
+    assert len(claim(outbox)) == 2
 
 
 def test_a_failing_target_holds_up_no_other(outbox: Outbox) -> None:

@@ -189,17 +189,22 @@ def parcel(key: str, call: str = "contract", **other: Any) -> Parcel:
     return Parcel(key=key, call=call, **given | other)
 
 
-def connector_contract(make: Callable[[], Connector]) -> None:
+def connector_contract(
+    make: Callable[[], Connector], fields: Mapping[str, str] | None = None
+) -> None:
     """Check that a connector writes once per key, whatever happens around it.
 
     Args:
         make: builds the connector anew on the same, empty target; a new one stands for a new
             process after a crash.
+        fields: of the parcels, where the target takes no others than its own.
 
     Raises:
         AssertionError: with the promise that was broken.
     """
-    first, one, two = make(), parcel("contract-1", "call-1"), parcel("contract-2", "call-2")
+    mapped = {} if fields is None else {"fields": fields}
+    first = make()
+    one, two, four = (parcel(f"contract-{n}", f"call-{n}", **mapped) for n in (1, 2, 4))
     assert first.name, "a connector has a name"
     assert all(check.good for check in first.check()), "a good target passes its own check"
     assert first.preview(one), "what would be sent can be shown"
@@ -222,7 +227,7 @@ def connector_contract(make: Callable[[], Connector]) -> None:
         assert newer.external_id == receipt.external_id, "a later revision changes the same record"
         found = make().deliver(replace(later, first_try=False))
         assert found.external_id == newer.external_id, "and is written once"
-    assert make().find(parcel("contract-4", "call-4")) is None, "what was not written is not there"
+    assert make().find(four) is None, "what was not written is not there"
 
 
 def embedder_contract(make: Callable[[], Embedder]) -> None:

@@ -7,9 +7,12 @@ and answers larger than a megabyte. No message repeats what a server said.
 
 from __future__ import annotations
 
+import contextlib
 import email.utils
 import json
+import socket
 import ssl
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -111,6 +114,7 @@ class Http:
             headers={"User-Agent": "voice-pipeline", **(headers or {})},
             follow_redirects=False,
             trust_env=False,  # no proxy that nobody configured here
+            limits=httpx2.Limits(max_keepalive_connections=0),  # each is watched from its start
         )
 
     def request(
@@ -171,7 +175,11 @@ class Http:
         self._client.close()
 
     def _sent(self, request: httpx2.Request, largest: int) -> Answer:
-        end = time.monotonic() + self._options.timeout
+        watch = _Watch()
+        request.extensions["trace"] = watch.see
+        timer = threading.Timer(self._options.timeout, watch.cut)
+        timer.daemon = True
+        timer.start()
         try:
             answer = self._client.send(request, stream=True)
             try:
@@ -180,8 +188,8 @@ class Http:
                     body += piece
                     if len(body) > largest:
                         raise Retryable("the server's answer has no end", code="bad_answer")
-                    if time.monotonic() > end:
-                        raise Retryable("the server answers too slowly", code="no_answer")
+                if watch.over:  # without a length, an answer that was cut looks whole
+                    raise Retryable("the server answers too slowly", code="no_answer")
             finally:
                 answer.close()
         except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
@@ -192,7 +200,28 @@ class Http:
                 "taken the request",
                 code="no_answer",
             ) from None
+        finally:
+            timer.cancel()
         return Answer(answer.status_code, dict(answer.headers), bytes(body))
+
+
+class _Watch:
+    """Ends a request whose answer comes in drips: a client's time-outs are those of one read."""
+
+    def __init__(self) -> None:
+        self._stream: Any = None
+        self.over = False
+
+    def see(self, event: str, info: Mapping[str, Any]) -> None:
+        if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+            self._stream = info["return_value"]
+
+    def cut(self) -> None:
+        self.over = True
+        if self._stream is not None:
+            with contextlib.suppress(OSError):  # it has just ended
+                # Not a TLS socket's own `shutdown`, which takes its state from under the reader.
+                socket.socket.shutdown(self._stream.get_extra_info("socket"), socket.SHUT_RDWR)
 
 
 def shown(headers: Mapping[str, str]) -> dict[str, str]:

@@ -297,7 +297,9 @@ class Outbox:
 
     def _settle(self, row: DeliveryRow, values: Mapping[str, Any], *, well: bool) -> bool:
         with self._database.begin() as db:
-            if well and self._target(db, row.target).failures:
+            state = self._target(db, row.target)
+            # Who claims meanwhile may set a rest after the failures were forgotten.
+            if well and (state.failures or state.rests_until):
                 self._set(db, row.target, {
                     "failures": 0, "code": None, "detail": None, "failing_since": None,
                     "rests_until": 0.0,
