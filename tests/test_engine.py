@@ -302,15 +302,13 @@ def test_the_journal_refuses_content() -> None:
 def test_the_journal_is_plain_json(store: Store, engine: Engine) -> None:
     """Whoever can write the journal cannot run code in us: nothing in it is pickled."""
     finish(engine, engine.start(hand_in(store), "p1", ["folder:x"]))
-    while not engine.deliveries_finished("c1", ["folder:x"]):
-        time.sleep(0.02)
     with sqlite3.connect(store.root / "engine.db") as db:
         told = [
             db.execute(f"select {columns}").fetchall()
             for columns in ("inputs from workflow_input", "output, error from workflow_output",
                             "output, error from operation_outputs")
         ]  # fmt: skip
-    assert all(told)
+    assert all(told[:2])  # stages are no steps, so there may be no outputs of steps
     for value in [value for rows in told for row in rows for value in row if value is not None]:
         json.loads(value)
 
