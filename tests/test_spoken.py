@@ -92,6 +92,12 @@ def test_due_dates_are_worked_out_from_the_day_of_the_call(said: str, on: date) 
     assert (due.first, due.last) == (0, len(said.split()) - 1)
 
 
+@pytest.mark.parametrize("said", ["on ²", "on the ³", "by ⁴ march", "²", "in ² days"])
+def test_a_raised_digit_is_no_day(said: str) -> None:
+    """`²` counts as a digit in Unicode and is no number that can be worked out."""
+    assert dues(tokens(said.split()), TUESDAY) == dues(tokens(said.split()), None)
+
+
 def test_a_time_of_day_belongs_to_the_due_text() -> None:
     """`tomorrow before noon` is one point in time."""
     said = tokens("i will call you back tomorrow before noon".split())
