@@ -22,7 +22,7 @@ from voice_pipeline.examples import Example, check_trainable, read_examples
 from voice_pipeline.metrics import classification
 from voice_pipeline.policy.load import load_pack
 from voice_pipeline.spoken import gates
-from voice_pipeline.spoken.fewshot import FewShot, _ridge, in_words
+from voice_pipeline.spoken.fewshot import FewShot, _dealt_out, _folds, _ridge, in_words
 from voice_pipeline.spoken.synonyms import GROUPS, stem, synonyms
 
 KINDS = load_pack().taxonomy.request_types
@@ -197,17 +197,36 @@ def test_what_no_example_is_like_passes_no_gate(model: FewShot) -> None:
 
 
 def test_trials_are_of_models_that_had_not_seen_the_text() -> None:
-    """The closed form gives the very scores that solving anew without the example gives."""
+    """The closed form gives the very scores that solving anew without a fold gives."""
     draw = np.random.default_rng(0)
     points, answers = draw.normal(size=(30, 12)), draw.choice([-1.0, 1.0], size=(30, 3))
     likeness, penalties = points @ points.T, draw.uniform(0.1, 2.0, 30)
-    solved, left_out = _ridge(likeness, answers, penalties)
+    solved, inverse = _ridge(likeness, answers, penalties)
+    folds = np.stack([draw.permutation(28) % 7, draw.permutation(28) % 4])
+    folds = np.pad(folds, ((0, 0), (0, 2)), constant_values=-1)  # two names
+    left_out = _dealt_out(solved, inverse, answers, folds)
     whole = likeness + np.diag(penalties)
     assert np.allclose(solved, np.linalg.solve(whole, answers))
-    for place in range(30):
-        rest = np.delete(np.arange(30), place)
-        anew = np.linalg.solve(whole[np.ix_(rest, rest)], answers[rest])
-        assert np.allclose(likeness[place, rest] @ anew, left_out[place])
+    for place in range(28):
+        scores = []
+        for deal in folds:
+            rest = np.flatnonzero(deal != deal[place])
+            anew = np.linalg.solve(whole[np.ix_(rest, rest)], answers[rest])
+            scores.append(likeness[place, rest] @ anew)
+        assert np.allclose(np.mean(scores, axis=0), left_out[place])
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(0, 6), min_size=2, max_size=60).filter(lambda all_: len({*all_}) > 1))
+def test_examples_of_a_label_are_left_out_apart(labels: list[int]) -> None:
+    """Every example is in one fold of a deal, those of a label spread evenly, names in none."""
+    truth = np.array([*labels, *range(7)])
+    for deal in _folds(truth, len(labels)):
+        assert (deal[: len(labels)] >= 0).all() and (deal[len(labels) :] == -1).all()
+        for label in set(labels):
+            shares = np.bincount(deal[: len(labels)][truth[: len(labels)] == label])
+            used = shares[shares > 0]
+            assert used.max() - used.min() <= 1
 
 
 def test_same_examples_same_answers_in_any_order() -> None:

@@ -108,6 +108,24 @@ def test_the_last_version_counts_and_the_first_stays_in_view() -> None:
     assert note.unverified == ()
 
 
+@pytest.mark.parametrize("turn", ["no", ", no,", "sorry", "no wait"])
+def test_a_reference_that_is_put_right_at_once(turn: str) -> None:
+    """`double four seven, no, double four eight`: the second counts, the first stays marked."""
+    found = analysed(
+        [
+            "agent: parcels direct how can i help you today",
+            "customer: hello my parcel has not arrived and i need it",
+            "agent: what is the order number please",
+            f"customer: it is double four seven {turn} double four eight".replace(" ,", ","),
+            "agent: thank you i have opened a trace and will call you tomorrow",
+        ]
+    )
+    texts = [claim.text.partition(". ")[0] for claim in found.facts]
+    assert "Corrected later: double four seven" in texts
+    assert "Reference: double four eight" in texts
+    assert "Reference: double four seven" not in texts
+
+
 def test_a_denied_statement_is_marked_too() -> None:
     """The parcel arrived, or it never did: both are kept, the last one counts."""
     note = analysed(

@@ -44,6 +44,25 @@ def test_a_pair_of_numbers_keeps_both_readings() -> None:
     assert {number.value, number.other} == {250, 2.5}
 
 
+@pytest.mark.parametrize(
+    ("said", "digits"),
+    [
+        ("double four seven", ["447"]),
+        ("six double two nine", ["6229"]),
+        ("five double oh triple seven", ["500777"]),
+        ("double four seven no double four eight", ["447", "448"]),
+        ("double four twenty", []),
+        ("double two pounds", []),
+        ("a double room for two", []),
+        ("charged double fifty pounds", []),
+    ],
+)
+def test_doubled_digits_are_read_as_two(said: str, digits: list[str]) -> None:
+    """`double four seven` is 447; a double charge or a double room is no number."""
+    found = numbers(tokens(said.split()))
+    assert [number.digits for number in found if number.digits] == digits
+
+
 def test_single_digits_in_a_row_are_a_reference() -> None:
     """An order number is no amount."""
     (number,) = numbers(tokens("order four four nine one two".split()))
@@ -71,6 +90,12 @@ def test_due_dates_are_worked_out_from_the_day_of_the_call(said: str, on: date) 
     (due,) = dues(tokens(said.split()), TUESDAY)
     assert due.on == on
     assert (due.first, due.last) == (0, len(said.split()) - 1)
+
+
+@pytest.mark.parametrize("said", ["on ²", "on the ³", "by ⁴ march", "²", "in ² days"])
+def test_a_raised_digit_is_no_day(said: str) -> None:
+    """`²` counts as a digit in Unicode and is no number that can be worked out."""
+    assert dues(tokens(said.split()), TUESDAY) == dues(tokens(said.split()), None)
 
 
 def test_a_time_of_day_belongs_to_the_due_text() -> None:

@@ -35,7 +35,7 @@ from voice_pipeline.spoken.words import Token, comparable, tokens, vocabulary
 _SENTENCE_END = re.compile(r"(?<=[.?!])\s+")
 _COUNTED = re.compile(r"\d+(?:st|nd|rd|th|k|p|%|am|pm)|[$£€]?[\d,.]+(?:k|%|p)?")
 _DATES = frozenset(WEEKDAYS) | frozenset(MONTHS) - {"may", "march"}
-_ROLES = vocabulary("Caller Customer Agent I I'm I've I'll I'd")
+_ROLES = vocabulary("Caller Customer Agent Unknown I I'm I've I'll I'd")
 _FUNCTION = vocabulary("i am have will would")
 
 Said = TypeVar("Said", Claim, Commitment)
@@ -128,7 +128,7 @@ def fault(
 
 
 def _promise_fault(claim: Commitment) -> str | None:
-    if claim.who not in ("agent", "customer"):
+    if claim.who not in ("agent", "customer", "unknown"):
         return "speaker"
     quotes = [_plain(evidence.quote) for evidence in claim.evidence]
     if claim.due_text and not any(_within(_plain(claim.due_text), quote) for quote in quotes):

@@ -25,6 +25,9 @@ Severity = Literal["low", "medium", "high", "critical"]
 Status = Literal["done", "held", "failed"]
 
 
+ROLES_UNCERTAIN = "roles_uncertain"  # the warning that agent and customer are a guess
+
+
 @dataclass(frozen=True, slots=True)
 class Ref(Generic[T_co]):
     """The name of a kept record: what travels between stages and may enter a journal."""
@@ -289,7 +292,7 @@ class Commitment:
 
     text: str
     evidence: tuple[Evidence, ...]
-    who: str  # agent | customer
+    who: str  # agent | customer | unknown: nobody knows who said it
     what: str
     due: date | None  # worked out from the call's date; None when there is none or it is unclear
     due_text: str  # as spoken: "by Friday"

@@ -9,7 +9,8 @@ from voice_pipeline.domain import Commitment
 
 
 def first_due(commitments: Sequence[Commitment]) -> Commitment | None:
-    """Return the agent's side's promise that falls due first, else the customer's; None: none.
+    """Return the agent's promise that falls due first, else one of nobody known, else the
+    customer's; None: none.
 
     Among promises without a calendar date those that name a time go first, then the fuller one:
     what was promised in passing is repeated in full elsewhere.
@@ -17,9 +18,10 @@ def first_due(commitments: Sequence[Commitment]) -> Commitment | None:
     if not commitments:
         return None
 
-    def rank(promise: Commitment) -> tuple[bool, bool, date, int]:
+    def rank(promise: Commitment) -> tuple[bool, bool, bool, date, int]:
         return (
             promise.who != "agent",
+            promise.who == "customer",
             not promise.due_text,
             promise.due or date.max,
             -len(promise.text),

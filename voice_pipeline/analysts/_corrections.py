@@ -21,6 +21,7 @@ LEAD = 8  # words between the words that take back and the new value
 SAME = 0.6  # share of telling words from which two statements are about the same
 FEWEST = 2  # telling words that a statement has at least
 _NEGATIONS = vocabulary("not never no nobody nothing none without")
+_TURNS_ROUND = vocabulary("no sorry wait oops pardon")
 _TELLING_FROM = 4  # letters
 
 
@@ -58,12 +59,26 @@ def _replaces(
     same_side = call.turn(value.first.turn).speaker == call.turn(later.first.turn).speaker
     if value.spoken.lower() == later.spoken.lower() or reached - begun > REACH or not same_side:
         return False
+    if _at_once(call, value, later):
+        return True
     return any(
         place == reached
         and last < later.first.word <= last + LEAD
         and (place > begun or first > value.last.word)
         for place, first, last in takes_back
     )
+
+
+def _at_once(call: Conversation, value: Value, later: Value) -> bool:
+    """Tell whether nothing but a `no` or `sorry` stands between two values of one turn."""
+    if value.first.turn != later.first.turn:
+        return False
+    between = {
+        token.text
+        for token in call.tokens[value.first.turn]
+        if value.last.word < token.word < later.first.word
+    }
+    return bool(between) and between <= _TURNS_ROUND
 
 
 def contradicted(call: Conversation, claims: Sequence[Claim]) -> list[tuple[Claim, Claim]]:

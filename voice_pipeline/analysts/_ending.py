@@ -1,7 +1,8 @@
 """Decides how a call ended, from its closing turns, or says that it is unclear.
 
-What the customer says last weighs most, then what the agent could not do or still has to do. A
-caller who orders the note to say something is not heard here.
+What the customer says last weighs most, then what the agent could not do or still has to do; where
+nobody knows who is who, bad news counts whoever says it. A caller who orders the note to say
+something is not heard here.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ def outcome(
     call = reader.call
     good = _said(call, cues().solved, "customer", hostile)
     bad = _unsolved(call, hostile)
-    cannot = _said(call, cues().impossible, "agent", hostile)
+    cannot = _said(call, cues().impossible, "agent", hostile, wide=True)
     pending = [
         match
-        for match in _said(call, cues().pending, "agent", hostile)
+        for match in _said(call, cues().pending, "agent", hostile, wide=True)
         if not call.sentence(match.first, match.last)[0].quote.endswith("?")
     ]
     settled = [
@@ -56,12 +57,17 @@ def outcome(
 
 
 def _said(
-    call: Conversation, phrases: Sequence[str], side: Side, hostile: frozenset[int]
+    call: Conversation,
+    phrases: Sequence[str],
+    side: Side,
+    hostile: frozenset[int],
+    *,
+    wide: bool = False,
 ) -> list[Match]:
     found = [
         match
         for phrase in phrases
-        for match in call.find(parse(phrase), side, "closing")
+        for match in call.find(parse(phrase), side, "closing", wide=wide)
         if match.first.turn not in hostile
     ]
     return sorted(found, key=lambda match: (call.place[match.first.turn], match.first.word))
@@ -70,11 +76,11 @@ def _said(
 def _unsolved(call: Conversation, hostile: frozenset[int]) -> list[Match]:
     polite = {
         (match.first.turn, match.first.word)
-        for match in _said(call, cues().polite_no, "customer", frozenset())
+        for match in _said(call, cues().polite_no, "customer", frozenset(), wide=True)
     }
     return [
         match
-        for match in _said(call, cues().unsolved, "customer", hostile)
+        for match in _said(call, cues().unsolved, "customer", hostile, wide=True)
         if (match.first.turn, match.first.word) not in polite
     ]
 

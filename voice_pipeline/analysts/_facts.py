@@ -13,7 +13,6 @@ from voice_pipeline.analysts._corrections import Value, contradicted, marked, su
 from voice_pipeline.analysts._cues import cues
 from voice_pipeline.analysts._quotes import (
     asks,
-    claim_of,
     is_plain,
     is_redacted,
     says_something,
@@ -97,7 +96,7 @@ def _stated(reader: Reader, but: frozenset[int]) -> Iterator[tuple[int, Claim]]:
         for match in reader.said(phrases, "customer" if side == "customer" else "agent", but):
             quote, inside = reader.call.sentence(match.first, match.last)
             if len(inside) >= REASON_WORDS and _states(quote, inside):
-                yield rank, claim_of(quote, side.title())
+                yield rank, reader.claim(quote, side.title())
     for turn in reader.call.turns[1:-1]:
         if turn.turn in but:
             continue
@@ -106,7 +105,7 @@ def _stated(reader: Reader, but: frozenset[int]) -> Iterator[tuple[int, Claim]]:
             if len(inside) < STATEMENT_WORDS or not says_something(inside):
                 continue
             if _states(quote, inside) and (who == "Customer" or inside[0].text not in _WORKING):
-                yield 3, claim_of(quote, who)
+                yield 3, reader.claim(quote, who)
 
 
 def _states(quote: Evidence, inside: list[Token]) -> bool:

@@ -7,7 +7,7 @@ sure of themselves on what they have never seen, and only the second gate notice
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
@@ -72,7 +72,10 @@ class Intents:
             turns: the caller's turns that may carry the request, the most likely first.
         """
         asked = [turn for turn in turns if len(call.tokens[turn]) >= FEWEST_WORDS][:TURNS]
-        return self.of_texts([call.turn(turn).text for turn in asked], asked)
+        found = self.of_texts([call.turn(turn).text for turn in asked], asked)
+        if found.turn is None or call.surely(found.turn, "customer"):
+            return found
+        return replace(found, decision="human")  # it may be the agent who is sorted here
 
     def of_texts(self, texts: Sequence[str], turns: Sequence[int | None]) -> Intent:
         """Decide on texts that belong together, the most telling first."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TypeVar
 
+from voice_pipeline.analysts._quotes import NOBODY, is_plain
 from voice_pipeline.analysts._reply import Cited, Ending, Feeling, Item, Promised, Reply
 from voice_pipeline.analysts._room import Room
 from voice_pipeline.claims import fault
@@ -36,7 +37,7 @@ QUESTIONS, CONCERNS = 4, 6  # at most
 CITES = 3  # quotes of one statement
 UNVERIFIED = 12  # failed statements that are shown
 TRUSTED = 0.5  # share of a reply's statements that must hold, or none of it is used
-_NAMES = {"agent": "Agent", "customer": "Customer"}
+_NAMES = {"agent": "Agent", "customer": "Customer", "unknown": NOBODY}
 _SUBJECTS = {"agent": "agent", "customer": "customer", "caller": "customer"}
 # How bad an ending is; a model can move a note down this list and never up.
 _ENDINGS = ("resolved", "partial", "unresolved")
@@ -85,7 +86,7 @@ class Merger:
         promised = self._promises(item for reply in replies for item in reply.commitments)
         questions = self._claims((i for r in replies for i in r.open_questions), "customer")
         leaving = self._claims((i for r in replies for i in r.cancellation_reason[:1]), "customer")
-        typed = [claim for claim in base.facts if not _is_plain(claim)]
+        typed = [claim for claim in base.facts if not is_plain(claim)]
         return replace(
             base,
             request_type=self._agreed(base.request_type, replies[0].request_type),
@@ -144,19 +145,21 @@ class Merger:
         for item in items:
             evidence = self._evidence(item.evidence, item.who)[:1]
             quote = evidence[0].quote if evidence else ""
+            nobodys = bool(evidence) and self._side(evidence[0].turn) == "unknown"
+            who = "unknown" if nobodys else item.who
             points = dues(tokens(item.due_text.split()), self._today)
             promise = Commitment(
-                text=f"{_NAMES[item.who]}: {quote}",
+                text=f"{_NAMES[who]}: {quote}",
                 evidence=evidence,
-                who=item.who,
+                who=who,
                 what=item.what.rstrip(".,;!"),
                 due=points[0].on if points else None,
                 due_text=item.due_text.rstrip(".,;!"),
             )
-            why = self._refused(promise, item.who)
+            why = self._refused(promise, who)
             if not why and unsaid(item.what, [quote]):
                 why = "wording"
-            shown = Claim(f"{_NAMES[item.who]}: {item.what}", evidence)
+            shown = Claim(f"{_NAMES[who]}: {item.what}", evidence)
             if not self._failed(shown, why):
                 found.setdefault(quote, promise)
         return list(found.values())
@@ -284,10 +287,6 @@ def _last_ending(replies: Sequence[Reply]) -> Ending:
 def _subject(text: str) -> str | None:
     words = [token.text for token in tokens(text.split()[:2])]
     return _SUBJECTS.get(next((word for word in words if word != "the"), ""))
-
-
-def _is_plain(claim: Claim) -> bool:
-    return claim.text.partition(":")[0] in ("Caller", "Customer", "Agent")
 
 
 def _same(a: Claim | Commitment, b: Claim | Commitment) -> bool:

@@ -40,12 +40,13 @@ def commitments(reader: Reader, but: frozenset[int]) -> tuple[Commitment, ...]:
             )
             what = " ".join(words[match.first.word : inside[-1].word + 1]).rstrip(".,;!")
             key = (quote.turn, quote.quote)
+            nobodys = reader.call.side(reader.call.turn(quote.turn)) == "unknown"
             if key in found and (found[key].due_text or not due):
                 continue
             found[key] = Commitment(
-                text=f"{who.title()}: {quote.quote}",
+                text=f"{reader.name(quote.turn, who.title())}: {quote.quote}",
                 evidence=(quote,),
-                who=who,
+                who="unknown" if nobodys else who,
                 what=what,
                 due=due.on if due else None,
                 due_text=due_text.rstrip(".,;!"),

@@ -9,7 +9,9 @@ from voice_pipeline.domain import Claim, Commitment, Evidence
 from voice_pipeline.spoken.numbers import is_numeric
 from voice_pipeline.spoken.words import Token, vocabulary
 
+NOBODY = "Unknown speaker"  # under this name a statement stands whose speaker nobody knows
 FEWEST_WORDS = 4  # fewer words are no statement but a greeting or an answer
+_PEOPLE = ("Caller", "Customer", "Agent", NOBODY)
 _IRREGULAR = vocabulary(
     "sent put made taken written paid given set reset done spoken begun told found cut "
     "built drawn sold bought left"
@@ -33,7 +35,7 @@ def turn_of(claim: Claim | Commitment) -> int:
 
 
 def is_plain(claim: Claim) -> bool:
-    return claim.text.partition(":")[0] in ("Caller", "Customer", "Agent")
+    return claim.text.partition(":")[0] in _PEOPLE
 
 
 def asks(text: str) -> bool:
@@ -90,8 +92,7 @@ SAME = 0.7  # share of words from which two quotes say the same
 
 
 def _same_kind(a: str, b: str) -> bool:
-    people = ("Caller", "Customer", "Agent")
-    return a in people and b in people
+    return a in _PEOPLE and b in _PEOPLE
 
 
 def says_something(inside: Sequence[Token]) -> bool:

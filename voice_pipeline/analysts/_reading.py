@@ -12,6 +12,7 @@ from datetime import date
 
 from voice_pipeline.analysts._cues import cues
 from voice_pipeline.analysts._quotes import (
+    NOBODY,
     after,
     asks,
     claim_of,
@@ -48,7 +49,7 @@ class Reader:
             for signal in self.pack.signals
             if signal.id in HOSTILE
             for phrase in signal.phrases
-            for match in self.call.find(parse(phrase), signal.speaker)
+            for match in self.call.find(parse(phrase), signal.speaker, wide=True)
             for turn in self.call.spanned(match)
         )
 
@@ -59,7 +60,7 @@ class Reader:
             for signal in self.pack.signals
             if signal.id in ids
             for phrase in signal.phrases
-            for match in self.call.find(parse(phrase), signal.speaker, signal.where)
+            for match in self.call.find(parse(phrase), signal.speaker, signal.where, wide=True)
         )
 
     def sentences(self, number: int) -> Iterator[tuple[Evidence, list[Token]]]:
@@ -71,12 +72,14 @@ class Reader:
                 end = inside[-1].word
                 yield quote, inside
 
-    def said(self, cues: Iterable[str], side: Side, but: frozenset[int]) -> list[Match]:
-        """Return the matches of cues in order, one a sentence at most."""
+    def said(
+        self, cues: Iterable[str], side: Side, but: frozenset[int], *, wide: bool = False
+    ) -> list[Match]:
+        """Return the matches of cues in order, one a sentence at most; `wide`: see `find`."""
         found = [
             match
             for cue in cues
-            for match in self.call.find(parse(cue), side)
+            for match in self.call.find(parse(cue), side, wide=wide)
             if match.first.turn == match.last.turn and match.first.turn not in but
         ]
         return sorted(
@@ -111,6 +114,14 @@ class Reader:
 
     # ------------------------------------------------------------ claims
 
+    def claim(self, quote: Evidence, who: str) -> Claim:
+        """Return a claim of a side's own words; of nobody's where nobody knows whose they are."""
+        return claim_of(quote, self.name(quote.turn, who))
+
+    def name(self, turn: int, who: str) -> str:
+        """Return the name under which a turn is quoted: `who`, if it is known that they spoke."""
+        return NOBODY if self.call.side(self.call.turn(turn)) == "unknown" else who
+
     def reason(self, openings: Sequence[int]) -> Claim | None:
         for number in openings:
             cued = [
@@ -120,9 +131,9 @@ class Reader:
                 if match.first.turn == match.last.turn == number
             ]
             if len(self.call.turn(number).words) <= 40 or not cued:
-                return claim_of(self.call.whole(number), "Caller")
+                return self.claim(self.call.whole(number), "Caller")
             first = min(cued, key=lambda match: match.first.word)
-            return claim_of(self.call.evidence(first.first, first.last)[0], "Caller")
+            return self.claim(self.call.evidence(first.first, first.last)[0], "Caller")
         return None
 
     def actions(self, but: frozenset[int]) -> tuple[Claim, ...]:
@@ -139,7 +150,7 @@ class Reader:
                 continue  # "we are closed" is no deed
             if match.phrase in begun and not any(is_participle(token.text) for token in rest):
                 continue
-            found.setdefault((quote.turn, quote.quote), claim_of(quote, "Agent"))
+            found.setdefault((quote.turn, quote.quote), self.claim(quote, "Agent"))
         return tuple(without_repeats(found.values()))
 
     def missing(self, kind: RequestKind | None) -> tuple[str, ...]:

@@ -102,7 +102,7 @@ def leaving_reason(reader: Reader, main: Intent, but: frozenset[int]) -> Claim |
                 ranked.append((rank, reader.call.place[quote.turn], quote))
     if not ranked:
         return None
-    return claim_of(min(ranked, key=lambda found: found[:2])[2], "Customer")
+    return reader.claim(min(ranked, key=lambda found: found[:2])[2], "Customer")
 
 
 def _says_why(inside: list[Token]) -> bool:

@@ -52,10 +52,10 @@ def urgency_of(reader: Reader, intent: Intent, but: frozenset[int]) -> tuple[Lev
             continue
         excused = {
             (match.first.turn, word)
-            for match in reader.said(rule.unless, "customer", but)
+            for match in reader.said(rule.unless, "customer", but, wide=True)
             for word in range(match.first.word, match.last.word + 1)
         }
-        for match in reader.said(rule.phrases, "customer", but):
+        for match in reader.said(rule.phrases, "customer", but, wide=True):
             if (match.first.turn, match.first.word) not in excused:
                 level, turn = rule.level, match.first.turn
                 break

@@ -27,9 +27,8 @@ from voice_pipeline.policy.pack import Pack
 from voice_pipeline.redactors import build_redactor
 from voice_pipeline.scrub import Scrubber
 from voice_pipeline.stages.draft import answer
+from voice_pipeline.stages.given_turns import name_turns
 from voice_pipeline.stages.review import note_for
-
-SPEAKERS = {"agent": "agent", "customer": "customer", "caller": "customer", "client": "customer"}
 
 
 def run(analyst: str, *, config: Path | None, data: Path | None) -> int:
@@ -50,7 +49,8 @@ def run(analyst: str, *, config: Path | None, data: Path | None) -> int:
             transcript, metadata = _read(record, redactor)
             judged = note_for(transcript, metadata, writer, pack)
             final = answer(transcript, judged, pack=pack, knowledge=knowledge, redactor=redactor)
-            note, warnings = note_json(final), note_warnings(final)
+            note = note_json(final)
+            warnings = [*transcript.warnings, *note_warnings(final)]
             for warning in warnings:
                 print(f"warning: line {number}: {warning.detail} ({warning.code})", file=sys.stderr)
             line_out = {
@@ -101,13 +101,17 @@ def _read(record: Any, redactor: Any) -> tuple[RedactedTranscript, dict[str, str
         raise BadInput("has metadata that is no object")
     pairs = [(str(turn.get("speaker", "unknown")), turn["text"]) for turn in turns]
     texts, _ = redact_texts(pairs, redactor)
-    redacted = tuple(
-        _turn(number, turn, text)
-        for number, (turn, text) in enumerate(zip(turns, texts, strict=True))
+    redacted, doubts = name_turns(
+        [_turn(n, turn, text) for n, (turn, text) in enumerate(zip(turns, texts, strict=True))],
+        outbound=str(metadata.get("direction", "")).lower() == "outbound",
     )
     ends = [turn.end for turn in redacted if turn.end is not None]
     transcript = RedactedTranscript(
-        call=str(record["id"]), language="en", turns=redacted, duration=max(ends, default=0.0)
+        call=str(record["id"]),
+        language="en",
+        turns=redacted,
+        duration=max(ends, default=0.0),
+        warnings=doubts,
     )
     scrub = Scrubber(redactor)
     return transcript, {
@@ -116,10 +120,9 @@ def _read(record: Any, redactor: Any) -> tuple[RedactedTranscript, dict[str, str
 
 
 def _turn(number: int, turn: dict[str, Any], text: str) -> RedactedTurn:
-    said = str(turn.get("speaker", "unknown")).strip().lower()
     start, end = _time(turn.get("start")), _time(turn.get("end"))
     words = tuple(Word(word, start, end) for word in text.split())
-    return RedactedTurn(number, SPEAKERS.get(said, said or "unknown"), 0, start, end, words)
+    return RedactedTurn(number, str(turn.get("speaker", "unknown")), 0, start, end, words)
 
 
 def _time(value: Any) -> float | None:

@@ -22,9 +22,8 @@ from voice_pipeline.policy.pack import Pack
 from voice_pipeline.ports import Analyst
 from voice_pipeline.redactors import build_redactor
 from voice_pipeline.spoken.words import comparable
+from voice_pipeline.stages.given_turns import name_turns
 from voice_pipeline.stages.review import note_for
-
-SPEAKERS = {"caller": "customer", "client": "customer"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,19 +115,22 @@ def noted(
 
 def _redacted(call: Labelled, redactor: Redactor) -> RedactedTranscript:
     texts, _ = redact_texts([(str(t["speaker"]), str(t["text"])) for t in call.turns], redactor)
-    turns = tuple(
+    spoken = [
         RedactedTurn(
             number,
-            SPEAKERS.get(str(turn["speaker"]).lower(), str(turn["speaker"]).lower()),
+            str(turn["speaker"]),
             0,
             turn.get("start"),
             turn.get("end"),
             tuple(Word(word, turn.get("start"), turn.get("end")) for word in text.split()),
         )
         for number, (turn, text) in enumerate(zip(call.turns, texts, strict=True))
+    ]
+    turns, doubts = name_turns(
+        spoken, outbound=call.metadata.get("direction", "").lower() == "outbound"
     )
     length = max((turn.end for turn in turns if turn.end is not None), default=0.0)
-    return RedactedTranscript(call.id, "en", turns, length)
+    return RedactedTranscript(call.id, "en", turns, length, warnings=doubts)
 
 
 def plain(text: str) -> str:

@@ -1,8 +1,9 @@
 """Computes the typed facts that rules look at, each with the turns it rests on.
 
 Signals (phrases of the pack), amounts near a refund, and what note and transcript say of
-themselves. It errs towards finding: a rule that fires once too often costs a look, a missed one
-costs a customer. What somebody says on a call is data here and can switch nothing off.
+themselves. Where nobody knows who speaks, words count for either side. It errs towards finding: a
+rule that fires once too often costs a look, a missed one costs a customer. What somebody says on a
+call is data here and can switch nothing off.
 """
 
 from __future__ import annotations
@@ -39,10 +40,11 @@ COMPUTED: Mapping[str, tuple[Type, str]] = {
     "word_confidence": ("number", "mean confidence of the words, 0 to 1"),
     "caller_words": ("number", "words the customer said"),
     "agent_words": ("number", "words the agent said"),
-    "agent_commitments": ("number", "promises of the agent in the note"),
+    "agent_commitments": ("number", "promises of the agent in the note, or of nobody known"),
     "unverified_claims": ("number", "claims of the note that failed verification"),
     "missing_information": ("number", "things the request type needs and nobody said"),
     "hold_seconds": ("number", "seconds of hold music on the call"),
+    "roles_uncertain": ("yes/no", "it is not known, or only guessed, who is agent and customer"),
     "redacted_labels": ("list", "labels of the placeholders in the transcript"),
     "language": ("text", "ISO 639-1"),
     "earlier_contacts": ("number", "calls with the same customer reference shortly before"),
@@ -61,6 +63,7 @@ class Fact:
     name: str
     value: Value
     evidence: tuple[Evidence, ...] = ()
+    by_unknown: bool = False  # it takes one side's words, and nobody knows that they are
 
 
 Facts = Mapping[str, Fact]
@@ -98,7 +101,12 @@ def gather(
     for signal in _in_order(_needed(pack.signals, wanted)):
         matches[signal.id] = list(_matches(call, signal, matches))
         found[signal.id] = Fact(
-            signal.id, bool(matches[signal.id]), _evidence(call, matches[signal.id])
+            signal.id,
+            bool(matches[signal.id]),
+            _evidence(call, matches[signal.id]),
+            by_unknown=not any(
+                call.surely(match.first.turn, signal.speaker) for match in matches[signal.id]
+            ),
         )
     talked = {t for name in HOSTILE for m in matches.get(name, ()) for t in call.spanned(m)}
     found["refund_amount"] = _refund(call, matches.get(REFUND_WORDS, []), talked)
@@ -128,11 +136,11 @@ def _matches(
     excused = [
         match
         for phrase in signal.unless
-        for match in call.find(parse(phrase), signal.speaker, signal.where, exact=True)
+        for match in call.find(parse(phrase), signal.speaker, signal.where, exact=True, wide=True)
     ]
     asked = [call.place[match.last.turn] for match in earlier.get(signal.answers or "", ())]
     for phrase in signal.phrases:
-        for match in call.find(parse(phrase), signal.speaker, signal.where):
+        for match in call.find(parse(phrase), signal.speaker, signal.where, wide=True):
             if any(_overlap(match, other) for other in excused):
                 continue
             place = call.place[match.first.turn]
@@ -207,7 +215,7 @@ def _of_note(note: CaseNote) -> Iterator[Fact]:
     yield Fact("request_type", note.request_type.label, reason)
     yield Fact("request_decision", note.request_type.decision, reason)
     yield Fact("request_confidence", round(note.request_type.confidence, 3), reason)
-    promises = [promise for promise in note.commitments if promise.who == "agent"]
+    promises = [promise for promise in note.commitments if promise.who != "customer"]
     quotes = tuple(quote for promise in promises for quote in promise.evidence)
     yield Fact("agent_commitments", float(len(promises)), quotes[:MAX_EVIDENCE])
     yield Fact("unverified_claims", float(len(note.unverified)))
@@ -217,6 +225,7 @@ def _of_note(note: CaseNote) -> Iterator[Fact]:
 def _of_transcript(transcript: RedactedTranscript, call: Conversation) -> Iterator[Fact]:
     yield Fact("word_confidence", round(transcript.confidence, 3))
     yield Fact("language", transcript.language)
+    yield Fact("roles_uncertain", call.uncertain)
     yield Fact("hold_seconds", music_seconds(transcript.sounds))
     for side in ("caller", "agent"):
         turns = call.by("customer" if side == "caller" else "agent")

@@ -19,6 +19,7 @@ from voice_pipeline.policy.pack import Rule, When
 from voice_pipeline.spoken.numbers import said
 
 MAX_EVIDENCE = 6  # quotes on one flag; the trace has the turns of all
+UNKNOWN_SPEAKER = "It is not known for sure who said it."  # ends the reason of such a flag
 SEVERITIES = ("low", "medium", "high", "critical")
 
 _ENGINE_TYPES = {
@@ -138,12 +139,18 @@ def _flag(rule: Rule, tree: Tree, facts: Facts) -> Escalation:
     for name in slots(rule.why):
         looked_at.setdefault(name)
     held = [condition for condition in tree.conditions if condition.holds(facts)]
+    why = _SLOT.sub(lambda slot: spelled(facts[slot[1]].value), rule.why)
+    said = [facts[name] for condition in held for name in condition.names]
+    if any(fact.value is True for fact in said) and all(
+        fact.by_unknown for fact in said if fact.value is True
+    ):
+        why = f"{why} {UNKNOWN_SPEAKER}"
     return Escalation(
         rule=rule.id,
         version=rule.version,
         category=rule.category,
         severity=rule.severity,
-        why=_SLOT.sub(lambda slot: spelled(facts[slot[1]].value), rule.why),
+        why=why,
         evidence=tuple(dict.fromkeys(_quotes(held, facts)))[:MAX_EVIDENCE],
         inputs={name: _plain(facts[name].value) for name in looked_at},
         action=rule.action.model_dump(mode="json"),

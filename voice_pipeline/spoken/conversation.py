@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Literal
 
-from voice_pipeline.domain import Evidence, RedactedTranscript, RedactedTurn
+from voice_pipeline.domain import ROLES_UNCERTAIN, Evidence, RedactedTranscript, RedactedTurn
 from voice_pipeline.spoken.numbers import is_numeric, is_unit
 from voice_pipeline.spoken.phrases import Match, Phrase, Spoken
 from voice_pipeline.spoken.words import Token, quote, tokens, vocabulary
@@ -25,6 +25,7 @@ AROUND = 8  # words quoted on each side of a match in a longer turn
 OPENING = 1 / 3  # share of the turns in which callers say why they call (HarperValley)
 CLOSING = 1 / 4  # share of the turns in which a call is wound up
 FEWEST = 6  # turns that opening and closing have at least
+NAMELESS = 1 / 5  # share of words by nobody known from which it is not known who speaks
 
 
 class Conversation:
@@ -36,7 +37,18 @@ class Conversation:
             turn.turn: tokens((word.text for word in turn.words), turn.turn) for turn in self.turns
         }
         self.place = {turn.turn: place for place, turn in enumerate(self.turns)}
-        self._spoken: dict[tuple[Side, Where], Spoken] = {}
+        # the names of agent and customer are a guess: each may be the other
+        self.guessed = any(warning.code == ROLES_UNCERTAIN for warning in transcript.warnings)
+        self._spoken: dict[tuple[Side, Where, bool], Spoken] = {}
+
+    @property
+    def uncertain(self) -> bool:
+        """Tell whether it is not known who speaks: a guess, or too much said by nobody known."""
+        nameless, words = (
+            sum(len(self.tokens[turn.turn]) for turn in turns)
+            for turns in ([t for t in self.turns if self.side(t) == "unknown"], self.turns)
+        )
+        return self.guessed or nameless > NAMELESS * words
 
     def side(self, turn: RedactedTurn) -> str:
         """Return agent, customer, unknown or system, whatever the speaker's number."""
@@ -46,8 +58,13 @@ class Conversation:
         """Return the turns of a side; a speaker nobody could name counts for both."""
         return [turn for turn in self.turns if self._belongs(turn, side)]
 
-    def _belongs(self, turn: RedactedTurn, side: Side) -> bool:
-        return side == "any" or self.side(turn) in (side, "unknown")
+    def _belongs(self, turn: RedactedTurn, side: Side, guessed: bool = False) -> bool:
+        own = self.side(turn)
+        return side == "any" or own in (side, "unknown") or (guessed and own != "system")
+
+    def surely(self, number: int, side: Side) -> bool:
+        """Tell whether it is known that a side said a turn."""
+        return side == "any" or (not self.guessed and self.side(self.turn(number)) == side)
 
     def find(
         self,
@@ -56,15 +73,22 @@ class Conversation:
         where: Where = "anywhere",
         *,
         exact: bool = False,
+        wide: bool = False,
     ) -> list[Match]:
-        """Return where a side says a phrase; `exact`: with no letter wrong."""
-        key = (side, where)
+        """Return where a side says a phrase.
+
+        Args:
+            exact: with no letter wrong.
+            wide: where names are a guess, either side may be meant; for what must not be missed.
+        """
+        wide = wide and self.guessed
+        key = (side, where, wide)
         if key not in self._spoken:
             first, end = self._part(where)
             self._spoken[key] = Spoken(
                 [token for token in stretch if first <= self.place[token.turn] < end]
                 for stretch in self.stretches
-                if stretch and self._belongs(self.turns[self.place[stretch[0].turn]], side)
+                if stretch and self._belongs(self.turns[self.place[stretch[0].turn]], side, wide)
             )
         return self._spoken[key].find(phrase, exact=exact)
 

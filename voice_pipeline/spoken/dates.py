@@ -62,7 +62,7 @@ def ordinals(tokens: Sequence[Token]) -> set[int]:
     found: set[int] = set()
     for at, text in enumerate(texts):
         digits = text[:-2] if text[-2:] in ("st", "nd", "rd", "th") else ""
-        if digits.isdigit():
+        if digits.isdecimal():
             found.add(int(digits))
         elif text in _ORDINALS:
             tens = TENS.get(texts[at - 1], 0) if at and text in _ORDINAL_UNITS else 0
@@ -204,7 +204,7 @@ def _monthly(texts: Sequence[str], at: int, counts: dict[int, tuple[int, float]]
         if day:
             return day[0], _on(MONTHS[texts[at]], day[1])
         return None
-    day = _day(texts, at, plain=texts[at].isdigit())
+    day = _day(texts, at, plain=texts[at].isdecimal())
     if day:
         after = texts[day[0] + 1 : day[0] + 3]
         if after[:1] == ["of"] and len(after) == 2 and after[1] in MONTHS:
@@ -235,7 +235,7 @@ def _day(texts: Sequence[str], at: int, *, plain: bool) -> tuple[int, int] | Non
         if plain and 0 < UNITS.get(texts[at + 1], 0) < 10:
             return at + 1, TENS[text] + UNITS[texts[at + 1]]
     digits = text.rstrip("stndrh")
-    if digits.isdigit() and (plain or digits != text) and 1 <= int(digits) <= 31:
+    if digits.isdecimal() and (plain or digits != text) and 1 <= int(digits) <= 31:
         return at, int(digits)
     if plain and (text in UNITS or text in TENS):
         value = UNITS.get(text, TENS.get(text, 0))

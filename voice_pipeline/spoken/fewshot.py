@@ -24,12 +24,14 @@ from voice_pipeline.spoken.likeness import Likeness, said
 Array = NDArray[np.float64]
 Truth = NDArray[np.int64]  # index of the label of each example
 
-PENALTIES = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
+PENALTIES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
 TEMPERATURES = np.geomspace(0.02, 1.0, 40)
 NEAR_WEIGHT = 4.0  # scale of similarity beside log-odds, so that one penalty fits both
 FEWEST_TRIED = 50  # answers from which it is learnt how often they are right
 NAME_WEIGHT = 2.0  # how many examples a label's name counts as
-EMBEDDED = 0.5  # share of vectors in likeness, where there is an embedder
+EMBEDDED = 0.7  # share of vectors in likeness, where there is an embedder
+STEEP = 2.0  # how much more a near example says than a far one: likeness is exp(STEEP * (x - 1))
+DEALS = 5  # ways in which examples are dealt out over folds; answers are the mean over all
 TUNED_ON = 2000  # examples at most on which penalty and temperature are chosen
 MOST = 20_000  # examples: memory grows with the square, 1.6 GB here
 BLOCK = 500  # rows of likeness computed at once
@@ -76,8 +78,9 @@ class FewShot:
     ) -> None:
         if len(set(labels)) < 2:
             raise ValueError("examples of at least two labels are needed")
-        unique = list({(normal(text), label): text for text, label in zip(texts, labels,
-                       strict=True)}.items())  # fmt: skip
+        said_as = {(normal(text), label): text for text, label in zip(texts, labels, strict=True)}
+        # in an order of their own, so that the order in which they came changes no answer
+        unique = sorted(said_as.items(), key=lambda one: (one[0][1], one[0][0]))
         if len(unique) > MOST:
             raise ValueError(f"more than {MOST} examples")
         self.labels: list[str] = sorted(set(labels))
@@ -106,7 +109,7 @@ class FewShot:
     @property
     def made_by(self) -> str:
         """Method and model; classifiers of different ones are never compared or mixed."""
-        return f"fewshot 2, {self.embedder.made_by if self.embedder else 'words'}"
+        return f"fewshot 3, {self.embedder.made_by if self.embedder else 'words'}"
 
     def guess(self, texts: Sequence[str]) -> list[Guess]:
         """Return the most likely label of each text."""
@@ -126,9 +129,10 @@ class FewShot:
         if not texts:
             return np.zeros((0, len(self.labels))), np.zeros(0)
         seen = self._seen(texts)
-        scores = seen.words @ self._word_model
-        if seen.vectors is not None:
-            scores = scores + seen.vectors @ self._vector_model
+        scores = np.zeros((len(texts), len(self.labels)))
+        for start in range(0, len(texts), BLOCK):
+            rows = slice(start, start + BLOCK)
+            scores[rows] = _likeness(seen.at(rows), self._known, self._turned) @ self._model
         return softmax(scores / self.temperature), _nearest(seen, self._known)
 
     def trial(self) -> Trial:
@@ -159,24 +163,21 @@ class FewShot:
             kept = np.unique(np.linspace(0, count - 1, TUNED_ON).astype(int))
         else:
             kept = np.arange(count)
-        trial_likeness = _likeness(self._known, kept)
-        self.penalty, self.temperature = min(
-            (
-                self._tuned(trial_likeness, answers[kept], weights[kept], kept, penalty)
-                for penalty in PENALTIES
+        self._turned = self._known.words.T.tocsr()
+        trial_likeness = _among(self._known, kept)
+        self.penalty = min(
+            PENALTIES,
+            key=lambda penalty: self._loss(
+                trial_likeness, answers[kept], weights[kept], kept, penalty
             ),
-            key=lambda found: found[0],
-        )[1:]
-        likeness = trial_likeness if count <= TUNED_ON else _likeness(self._known, np.arange(count))
-        solved, left_out = _ridge(likeness, answers, self.penalty / weights)
-        self._word_model = self._known.words.T @ solved
-        if self._known.vectors is not None:
-            self._vector_model = self._known.vectors.T @ solved
+        )
+        likeness = trial_likeness if count <= TUNED_ON else _among(self._known, np.arange(count))
+        self._model, inverse = _ridge(likeness, answers, self.penalty / weights)
+        left_out = _dealt_out(self._model, inverse, answers, _folds(self._truth, self.examples))
         examples = slice(0, self.examples)
         left_out, truth = left_out[examples], self._truth[examples]
         near = _nearest(self._known, self._known, but_itself=True)[examples]
-        if count > TUNED_ON:  # more examples make scores steeper than those it was chosen on
-            self.temperature = _temperature(left_out, truth)[1]
+        self.temperature = _temperature(left_out, truth)[1]
         shares = softmax(left_out / self.temperature)
         right = shares.argmax(axis=1) == truth
         self._trust = _trust(_evidence(shares.max(axis=1), near), right)
@@ -188,14 +189,14 @@ class FewShot:
             return share
         return np.asarray(self._trust.predict_proba(_evidence(share, near))[:, 1])
 
-    def _tuned(
+    def _loss(
         self, likeness: Array, answers: Array, weights: Array, kept: Truth, penalty: float
-    ) -> tuple[float, float, float]:
-        """Return the loss of a penalty, the penalty, and the temperature it wants."""
-        _, left_out = _ridge(likeness, answers, penalty / weights)
+    ) -> float:
+        """Return the log loss of a penalty on examples left out one by one."""
+        solved, inverse = _ridge(likeness, answers, penalty / weights)
+        left_out = answers - solved / np.diag(inverse)[:, None]
         real = kept < self.examples
-        loss, temperature = _temperature(left_out[real], self._truth[kept][real])
-        return loss, penalty, temperature
+        return _temperature(left_out[real], self._truth[kept][real])[0]
 
 
 @lru_cache(maxsize=4)
@@ -218,18 +219,32 @@ class _Seen:
     near: Any
     vectors: Array | None
 
+    def at(self, rows: slice | Truth) -> _Seen:
+        vectors = None if self.vectors is None else self.vectors[rows]
+        return _Seen(self.words[rows], self.near[rows], vectors)
 
-def _likeness(known: _Seen, kept: Truth) -> Array:
+
+def _likeness(texts: _Seen, known: _Seen, turned: Any) -> Array:
+    """Return how alike texts and examples are, shape (texts, examples).
+
+    Args:
+        turned: the examples' words, features first.
+    """
+    found = (texts.words @ turned).toarray()
+    if texts.vectors is not None and known.vectors is not None:
+        found += texts.vectors @ known.vectors.T
+    return np.asarray(np.exp(STEEP * (found - 1), out=found))
+
+
+def _among(known: _Seen, kept: Truth) -> Array:
     """Return how alike the kept examples are, shape (kept, kept); float32 where there are many."""
     kind: Any = np.float64 if len(kept) <= TUNED_ON else np.float32
-    words = known.words[kept].astype(kind)
-    turned = words.T.tocsr()
+    some = known.at(kept)
+    turned = some.words.T.tocsr()
     found: Any = np.empty((len(kept), len(kept)), kind)
     for start in range(0, len(kept), BLOCK):
-        found[start : start + BLOCK] = (words[start : start + BLOCK] @ turned).toarray()
-    if known.vectors is not None:
-        vectors: Any = known.vectors[kept].astype(kind)
-        found += vectors @ vectors.T
+        rows = slice(start, start + BLOCK)
+        found[rows] = _likeness(some.at(rows), some, turned)
     return np.asarray(found)
 
 
@@ -237,8 +252,8 @@ def _ridge(likeness: Array, answers: Array, penalties: Array) -> tuple[Array, Ar
     """Solve kernel ridge regression.
 
     Returns:
-        The dual coefficients, and for each example the scores of a model fitted without it:
-        `y - a / diag(G)` with `G` the inverse of likeness plus penalties (Rifkin, Lippert 2007).
+        The dual coefficients, and the inverse of likeness plus penalties, of which only diagonal
+        and lower triangle hold.
     """
     from scipy.linalg import lapack
 
@@ -254,7 +269,41 @@ def _ridge(likeness: Array, answers: Array, penalties: Array) -> tuple[Array, Ar
     if failed or failed_too:
         raise ValueError("the examples' vectors are not finite")
     solved = _symmetric_product(inverse, answers.astype(likeness.dtype))
-    return solved, answers - solved / np.diag(inverse)[:, None]
+    return solved, inverse
+
+
+def _folds(truth: Truth, examples: int) -> Truth:
+    """Deal the examples of every label out over folds, shape (deals, examples and names).
+
+    As many folds as a label has examples, so that each holds about one of every label. Names are
+    in no fold (-1).
+    """
+    counts = np.bincount(truth[:examples])
+    many = max(2, round(float(np.median(counts[counts > 0]))))
+    rank = np.zeros(len(truth), np.int64)
+    for label in range(len(counts)):
+        own = np.flatnonzero(truth[:examples] == label)
+        rank[own] = np.arange(len(own))
+    found = np.stack([(rank + deal * truth) % many for deal in range(1, DEALS + 1)])
+    found[:, examples:] = -1
+    return found
+
+
+def _dealt_out(solved: Array, inverse: Array, answers: Array, folds: Truth) -> Array:
+    """Return the scores of each example by models fitted without its fold, the mean over deals.
+
+    `y - inverse(G_ff) a_f` with `G` the inverse, `a` the coefficients and `f` a fold (Rifkin and
+    Lippert 2007). An example that is left out alone weakens its own label and no other, and
+    answers look worse than they are; one of every label leaves the balance.
+    """
+    left_out = np.zeros_like(answers)
+    for deal in folds:
+        for fold in range(deal.max() + 1):
+            out = np.flatnonzero(deal == fold)
+            block = np.tril(inverse[np.ix_(out, out)])
+            block += np.tril(block, -1).T
+            left_out[out] += answers[out] - np.linalg.solve(block, solved[out])
+    return left_out / len(folds)
 
 
 def _symmetric_product(lower: Array, right: Array) -> Array:

@@ -45,6 +45,7 @@ _SIGNS = {"$": "USD", "£": "GBP", "€": "EUR"}
 _DIGITS = re.compile(r"([$£€]?)(\d[\d,]*(?:\.\d+)?)(k|%|p)?")
 # A price's typical last two digits: with these, `nineteen ninety nine` is 19.99, not 1,999.
 _PRICE_ENDINGS = frozenset({49, 95, 98, 99})
+_TIMES = {"double": 2, "triple": 3, "treble": 3}  # before a digit: `double four seven` is 447
 REFERENCE_FROM = 4  # single digits in a row that are a reference, not a number
 
 Kind = Literal["number", "money", "percent", "reference"]
@@ -139,12 +140,23 @@ def _worded(texts: Sequence[str], at: int) -> Number | None:
     singles: list[int] = []  # for references: single digits in a row
     current, total, seen, end = 0, 0, False, at
     last = ""  # unit | ten | scale
+    repeated = False  # a digit was said once for two or three
     place = at
     while place < len(texts):
         text = texts[place]
         follows = texts[place + 1] if place + 1 < len(texts) else ""
         if text in ("oh", "o") and seen:
             text = "zero"
+        digit = _digit(follows) if text in _TIMES and _goes_on(texts, place) else None
+        alone = all(0 <= single < 10 for single in singles)
+        if digit is not None and alone:
+            singles += [digit] * _TIMES[text]
+            repeated = True
+            seen, end = True, place + 1
+            place += 2
+            continue
+        if repeated and _digit(text) is None:
+            break
         if text in UNITS:
             value = UNITS[text]
             if last == "unit" or (last == "ten" and not 0 < value < 10):
@@ -181,10 +193,22 @@ def _worded(texts: Sequence[str], at: int) -> Number | None:
     if not seen:
         return None
     groups.append(total + current)
-    if len(singles) >= REFERENCE_FROM and all(0 <= single < 10 for single in singles):
+    if (len(singles) >= REFERENCE_FROM or repeated) and all(0 <= single < 10 for single in singles):
         digits = "".join(str(single) for single in singles)
         return Number(float(digits), float(digits), "reference", at, end, digits=digits)
     return _paired(groups, at, end)
+
+
+def _digit(text: str) -> int | None:
+    if text in ("oh", "o"):
+        return 0
+    return UNITS[text] if UNITS.get(text, 10) < 10 else None
+
+
+def _goes_on(texts: Sequence[str], at: int) -> bool:
+    """Tell whether a doubled digit is part of a row of digits: `double two pounds` is none."""
+    beside = (*texts[max(0, at - 1) : at], *texts[at + 2 : at + 3])
+    return any(_digit(text) is not None or text in _TIMES for text in beside)
 
 
 def _paired(groups: Sequence[int], at: int, end: int) -> Number:

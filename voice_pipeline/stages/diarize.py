@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from voice_pipeline.audio import is_mono, separate
 from voice_pipeline.domain import (
+    ROLES_UNCERTAIN,
     Heard,
     Recording,
     SpeakerSpan,
@@ -23,7 +24,14 @@ from voice_pipeline.domain import (
     Word,
 )
 from voice_pipeline.ports import Diarizer, Shelf
-from voice_pipeline.stages.name_speakers import SURE, announces, assign, by_side, name_speakers
+from voice_pipeline.stages.name_speakers import (
+    SURE,
+    Cast,
+    announces,
+    assign,
+    by_side,
+    name_speakers,
+)
 
 # A speaker who says nothing for longer begins a new turn. Pauses inside one person's turn are
 # mostly under a second (Heldner & Edlund 2010, J. Phonetics 38:555, figure 4), digits read from
@@ -32,6 +40,10 @@ PAUSE = 1.2  # seconds
 ROOM = 0.15  # seconds: a gap that somebody else's word fits in ends a turn, too
 NEAR = 0.5  # seconds: a word this close to a span still belongs to its speaker
 NOBODY = -1
+# Log odds from which an agent on a mono call also says what customers say: two people whom the
+# diarizer took for one. On the samples, true agents reach 1.5 at most.
+BOTH = 2.0
+MIXED = Warning(ROLES_UNCERTAIN, "One voice says what agents say and what customers say.")
 CHANNEL_ASSUMED = "channel_assumed"  # the warning that channels of words were guessed
 
 
@@ -195,23 +207,36 @@ def name(
         return {}, ()
     if recording.agent_channel != "auto" and sides:
         return by_side(sides, 0 if recording.agent_channel == "left" else 1), ()
+    if len(cast.names) == 1 and (doubt := alone(cast, mono=not sides)):
+        return dict.fromkeys((n for n in numbers if n != NOBODY), "unknown"), (doubt,)
     if cast.sure < SURE:
         names = by_side(sides, 0) if sides else _by_order(cast.names, numbers)
         rule = "the left channel" if sides else "who speaks first"
         return names, (
             Warning(
-                "roles_uncertain",
+                ROLES_UNCERTAIN,
                 f"What is said does not show who the agent is ({cast.sure:.0%}); taken: {rule}.",
             ),
         )
     if not sides:
-        return cast.names, ()
+        return cast.names, (MIXED,) if cast.both >= BOTH else ()
     agent = next((channel for channel, name in cast.names.items() if name == "agent"), NOBODY)
     swapped = Warning(
         "swapped_channels",
         f"The agent is on the right channel, {cast.sure:.0%} sure by what is said.",
     )
     return by_side(sides, agent), (swapped,) if agent == 1 else ()
+
+
+def alone(cast: Cast, *, mono: bool) -> Warning | None:
+    """Return why it is not known who somebody is whom no other voice answers; None where it is.
+
+    An agent who is alone on a mono call is likelier two people whom nobody told apart, and what
+    the customer says would be lost on the rules.
+    """
+    if cast.sure >= SURE and not cast.both and not (mono and "agent" in cast.names.values()):
+        return None
+    return Warning(ROLES_UNCERTAIN, "One voice was found, and it is not known whose words it says.")
 
 
 def _sides(turns: Sequence[Turn], numbers: Sequence[int]) -> dict[int, int]:
@@ -226,9 +251,7 @@ def _sides(turns: Sequence[Turn], numbers: Sequence[int]) -> dict[int, int]:
 
 
 def _by_order(names: Mapping[int, str], numbers: Sequence[int]) -> dict[int, str]:
-    """Return names with the agent first; somebody alone stays as named."""
-    if len(names) == 1:
-        return dict(names)
+    """Return names with the agent first."""
     ranked = list(dict.fromkeys(number for number in numbers if number in names))
     return assign(ranked, dict.fromkeys(ranked, 0.0))
 

@@ -8,16 +8,25 @@ name of a person that a file gives to a speaker goes on from here.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from redaction.records import Turn, Word
 from redaction.windows import overlap
 from voice_pipeline.audio import is_mono
-from voice_pipeline.domain import Heard, Recording, SpeakerSpan, Transcript
+from voice_pipeline.domain import (
+    ROLES_UNCERTAIN,
+    Heard,
+    Recording,
+    RedactedTurn,
+    SpeakerSpan,
+    Transcript,
+    Warning,
+)
 from voice_pipeline.ports import Diarizer, Shelf
-from voice_pipeline.stages.diarize import NOBODY, attribute, name, transcript_of
+from voice_pipeline.stages.diarize import BOTH, MIXED, NOBODY, alone, attribute, name, transcript_of
 from voice_pipeline.stages.fit import extent
+from voice_pipeline.stages.name_speakers import SURE, name_speakers
 
 IMPORTED = "imported"  # stands for the diarizer where the file told speakers apart
 _ROLES = {
@@ -29,6 +38,7 @@ _ROLES = {
     ),
     **dict.fromkeys("system ivr bot announcement".split(), "system"),
 }
+_NAMELESS = ("", "unknown")  # names that tell nobody apart
 
 Speaker = tuple[str, int | None]  # the file's name, and the channel where speakers keep to theirs
 
@@ -65,10 +75,54 @@ def adopt_turns(
     people = {number: role for number, role in roles.items() if role != "system"}
     by = diarizer.name if nameless else IMPORTED
     if people and not chosen:
-        return transcript_of(recording, heard, turns, numbers, roles, (), by)
+        return transcript_of(recording, heard, turns, numbers, roles, _unheard(roles), by)
     names, doubts = name(recording, turns, numbers)
     system = {number: role for number, role in roles.items() if role == "system"}
     return transcript_of(recording, heard, turns, numbers, {**names, **system}, doubts, by)
+
+
+def name_turns(
+    turns: Sequence[RedactedTurn], *, outbound: bool
+) -> tuple[tuple[RedactedTurn, ...], tuple[Warning, ...]]:
+    """Give the turns of a text without a recording their speakers, and say what is doubtful.
+
+    By the speakers' own names where those tell, else by what is said. Of whom it is not known, is
+    `unknown`: there is no channel and no order of voices to go by.
+    """
+    labels = [turn.speaker.strip().lower() for turn in turns]
+    order = {label: number for number, label in enumerate(dict.fromkeys(labels))}
+    numbers = [order[label] for label in labels]
+    roles = _given({(label, None): n for label, n in order.items() if label not in _NAMELESS})
+    doubts: tuple[Warning, ...] = ()
+    if any(role != "system" for role in roles.values()):
+        if len(roles) == len(order):
+            doubts = _unheard(roles)
+    else:
+        known = [n if n not in roles and labels[at] not in _NAMELESS else NOBODY
+                 for at, n in enumerate(numbers)]  # fmt: skip
+        cast = name_speakers(
+            [Turn(turn.speaker, turn.words) for turn in turns], known, outbound=outbound
+        )
+        lone = alone(cast, mono=True) if len(cast.names) == 1 else None
+        if cast.sure >= SURE and not lone:
+            roles |= cast.names
+        if lone or (cast.names and cast.both >= BOTH):
+            doubts = (lone or MIXED,)
+    named = [
+        replace(turn, speaker=roles.get(number, "unknown"))
+        for turn, number in zip(turns, numbers, strict=True)
+    ]
+    return tuple(named), doubts
+
+
+def _unheard(roles: Mapping[int, str]) -> tuple[Warning, ...]:
+    """Return the doubt about a call in which agents speak and nobody else.
+
+    Likelier than a customer who says nothing is one whose words stand under the agent's name.
+    """
+    sides = {role.partition("_")[0] for role in roles.values()} - {"system"}
+    detail = "Only an agent speaks; the customer's words may be among the agent's."
+    return (Warning(ROLES_UNCERTAIN, detail),) if sides == {"agent"} else ()
 
 
 def _told_apart(turn: Turn, spans: Sequence[SpeakerSpan]) -> Iterator[tuple[int, Turn]]:

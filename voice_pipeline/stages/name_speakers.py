@@ -70,6 +70,9 @@ class Cast:
 
     names: Mapping[int, str]  # speaker number -> agent customer agent_2 customer_2 unknown
     sure: float  # 0..1, that the one named agent is the agent
+    # log odds of what the one named agent, or somebody alone, says in the words of both sides:
+    # more than nothing may be two people whom nobody told apart
+    both: float = 0.0
 
 
 def name_speakers(turns: Sequence[Turn], numbers: Sequence[int], *, outbound: bool) -> Cast:
@@ -84,7 +87,7 @@ def name_speakers(turns: Sequence[Turn], numbers: Sequence[int], *, outbound: bo
         Names by who is likeliest to be the agent, and how sure that is. `sure` compares the best
         with the best of those who are no agents; with one speaker it says which of both it is.
     """
-    scores = _score(turns, numbers, outbound)
+    scores, both = _score(turns, numbers, outbound)
     ranked = sorted(scores, key=lambda number: (-scores[number], number))
     if not ranked:
         return Cast({}, 0.0)
@@ -92,14 +95,14 @@ def name_speakers(turns: Sequence[Turn], numbers: Sequence[int], *, outbound: bo
         score = scores[ranked[0]]
         sure = _logistic(abs(score))
         name = "unknown" if sure < SURE else "agent" if score > 0 else "customer"
-        return Cast({ranked[0]: name}, sure)
+        return Cast({ranked[0]: name}, sure, both[ranked[0]])
     names = assign(ranked, scores)
     agents = [number for number in scores if names[number] in ("agent", "agent_2")]
     others = max(score for number, score in scores.items() if number not in agents)
     sure = _logistic(scores[ranked[0]] - others)
     # of two agents, the one who is called comes first
     names |= dict(zip(agents, ("agent", "agent_2"), strict=False))
-    return Cast(names, sure)
+    return Cast(names, sure, both[ranked[0]])
 
 
 def assign(ranked: Sequence[int], scores: Mapping[int, float]) -> dict[int, str]:
@@ -132,20 +135,29 @@ def announces(turn: Turn) -> bool:
     return ANNOUNCEMENT.search(_plain(turn.text)) is not None
 
 
-def _score(turns: Sequence[Turn], numbers: Sequence[int], outbound: bool) -> dict[int, float]:
+def _score(
+    turns: Sequence[Turn], numbers: Sequence[int], outbound: bool
+) -> tuple[dict[int, float], dict[int, float]]:
+    """Return the log odds of each speaker for the agent, and how far both sides' words go."""
     texts: dict[int, list[str]] = {}
     for turn, number in zip(turns, numbers, strict=True):
         if number >= 0 and not announces(turn):
             texts.setdefault(number, []).append(_plain(turn.text))
     scores = {}
+    both = {}
     for place, (number, said) in enumerate(texts.items()):
         text = " | ".join(said)
         first = 0.0 if place or len(texts) < 2 else -FIRST_WORD if outbound else FIRST_WORD
-        scores[number] = first + sum(
-            weight * min(MOST_COUNTED, len(re.findall(rf"\b(?:{cue})\b", text)))
-            for cue, weight in (*AGENT_CUES.items(), *CUSTOMER_CUES.items())
+        agents, customers = (
+            sum(
+                weight * min(MOST_COUNTED, len(re.findall(rf"\b(?:{cue})\b", text)))
+                for cue, weight in cues.items()
+            )
+            for cues in (AGENT_CUES, CUSTOMER_CUES)
         )
-    return scores
+        scores[number] = first + agents + customers
+        both[number] = min(agents, -customers)
+    return scores, both
 
 
 def _plain(text: str) -> str:
