@@ -8,8 +8,11 @@ and a changed model or policy is a new revision instead of a silent overwrite.
 from __future__ import annotations
 
 import hashlib
+import logging
 import threading
+import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -36,6 +39,9 @@ from voice_pipeline.engine.queues import Duty
 from voice_pipeline.entries import entry
 from voice_pipeline.erasing import Erasing
 from voice_pipeline.errors import Misconfigured, Permanent
+from voice_pipeline.escalating.desk import EscalationDesk
+from voice_pipeline.escalating.keeper import Keeper
+from voice_pipeline.escalating.raising import raised
 from voice_pipeline.evidence import Evidence
 from voice_pipeline.knowledge.index import Knowledge, fingerprint
 from voice_pipeline.knowledge.library import Library
@@ -51,6 +57,8 @@ from voice_pipeline.results import CallResult
 from voice_pipeline.reviewing import Reviewing
 from voice_pipeline.scrub import Scrubber
 from voice_pipeline.store.outbox import Wish
+
+log = logging.getLogger(__name__)
 
 
 class Kit:
@@ -83,6 +91,13 @@ class Kit:
         )
         packing = Packing(self.store, self.engine.read, self.reviewing.note_json, self._numbers)
         self.desk = Desk(self.store, self.targets, packing, lambda text: self.scrub(text, False))
+        self._good_pack: Pack | None = None
+        self.escalating = EscalationDesk(
+            self.store.escalations, lambda text: self.scrub(text, False)
+        )
+        self.keeper = Keeper(
+            self.store, self.targets, lambda: self._current_pack().notify, self.engine.executor
+        )
         self.courier = Courier(
             self.store.outbox, self.targets, packing, self.engine.executor,
             lambda call, event, code: self.store.register.tell(call, event, code=code),
@@ -103,6 +118,7 @@ class Kit:
     def close(self, drain: int = 0) -> None:
         """Stop; running calls get `drain` seconds to end, the rest go on with whoever comes."""
         self.courier.stop()
+        self.keeper.stop()
         self.engine.close(drain)
         self.targets.close()
         self.store.close()
@@ -204,6 +220,7 @@ class Kit:
         shelf, release = self.store.shelf, plan["release"]
         hears, tells, writes = plan["transcriber"], plan["diarizer"], plan["analyst"]
         pack = self._pack(plan)
+        self._good_pack = self._good_pack or pack
         transcriber = build_transcriber(
             self.settings, None, Part(use=hears["use"], options=hears["options"])
         )
@@ -393,7 +410,29 @@ class Kit:
                         raise
 
     def entry(self, outcome: Outcome) -> Entry:
-        return entry(outcome, self.engine.read)
+        """Say what the register should know of a call that has ended, and who has to act on it."""
+        known = entry(outcome, self.engine.read)
+        if outcome.note is None:
+            return known
+        note, recording = self.engine.read(outcome.note), self.engine.read(outcome.recording)
+        row = self.store.register.get(recording.id)
+        arrived = row.received_at if row is not None else time.time()
+        found = raised(
+            note, recording, self._current_pack(), arrived=arrived,
+            backfill=row is not None and row.backfill,
+        )  # fmt: skip
+        return replace(known, raised=found)
+
+    def _current_pack(self) -> Pack:
+        """Return today's pack, or the last good one while somebody is changing its files."""
+        try:
+            self._good_pack = load_pack(self.settings.policy)
+        except Misconfigured as error:
+            if self._good_pack is None:
+                raise
+            log.warning("the policy pack has faults; going on with the last good one",
+                        extra={"code": error.code})  # fmt: skip
+        return self._good_pack
 
     def check_targets(self, targets: Sequence[str]) -> None:
         """Refuse targets that cannot be built, before the first call."""
@@ -405,9 +444,10 @@ class Kit:
 
     def return_deliveries(self) -> int:
         """Give back what processes that are gone had in hand; return how many."""
-        outbox = self.store.outbox
-        gone = [who for who in outbox.holders() if not self.engine.alive(who)]
-        return sum(outbox.release(who) for who in gone)
+        outbox, book = self.store.outbox, self.store.escalations
+        holding = outbox.holders() | book.holders()
+        gone = [who for who in holding if not self.engine.alive(who)]
+        return sum(outbox.release(who) + book.release(who) for who in gone)
 
     def _numbers(self, text: str) -> Sequence[str]:
         from voice_pipeline.stages.release import hard_labels

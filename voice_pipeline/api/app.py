@@ -18,6 +18,7 @@ from voice_pipeline.api import (
     calls,
     deliveries,
     erasure,
+    escalations,
     imports,
     metrics,
     problems,
@@ -104,7 +105,7 @@ def create_app(service: Service, guard: Guard) -> FastAPI:
     app.state.seen = seen
     protect(app, guard)
     problems.install(app)
-    parts = (uploads, imports, calls, results, erasure, reviews, vault, deliveries)
+    parts = (uploads, imports, calls, results, erasure, reviews, vault, deliveries, escalations)
     figures = metrics.router(keyed=service.kit.settings.serve.metrics == "key")
     for router in (*(part.router for part in parts), probes, figures):
         app.include_router(router, responses=problems.RESPONSES)

@@ -31,6 +31,7 @@ from voice_pipeline.api.guard import GuardedRoute, allowed, open_to_all
 from voice_pipeline.engine.queues import QUEUES
 from voice_pipeline.errors import Retryable
 from voice_pipeline.overview import Overview
+from voice_pipeline.store.escalated import Standing
 from voice_pipeline.store.tallies import TO_NOTE
 from voice_pipeline.tracing import TRACEPARENT, Tracing
 
@@ -200,8 +201,22 @@ def _work(found: Overview) -> Iterator[Family]:
                  ("kind", "code"))  # fmt: skip
     yield _gauge("review_waiting", "notes that a person must approve", {(): float(found.review)})
     yield _gauge("review_oldest_seconds", "age of the oldest of them", {(): found.review_oldest})
+    yield from _escalations(found.escalations)
     yield _gauge("disk_free_bytes", "of the data folder's disk", {(): float(found.disk_free)})
     yield _gauge("disk_size_bytes", "of the data folder's disk", {(): float(found.disk_size)})
+
+
+def _escalations(standing: Standing) -> Iterator[Family]:
+    """Categories and severities are words of the policy pack, checked when it was loaded."""
+    counts = {(one.state, one.category, one.severity): float(one.number) for one in standing.counts}
+    yield _gauge("escalations", "escalations that are not resolved", counts,
+                 ("state", "category", "severity"))  # fmt: skip
+    yield _gauge("escalations_overdue", "late, and nobody has acknowledged",
+                 {(): float(standing.overdue)})  # fmt: skip
+    yield _gauge("escalation_overdue_oldest_seconds", "for which the oldest has been overdue",
+                 {(): standing.oldest})  # fmt: skip
+    yield _gauge("notices_failing", "notices that were tried and are not there",
+                 {(): float(standing.failing)})  # fmt: skip
 
 
 def _sums(found: Overview) -> Iterator[Family]:

@@ -62,6 +62,7 @@ def _lines(
     ended = found.sums.get("calls", {})
     yield f"calls     {open_calls}; ended so far: {int(ended.get('done', 0))} done"
     yield f"review    {found.review} wait for a person, the oldest {_age(found.review_oldest)}"
+    yield _escalations(found)
     yield ""
     yield "queue     work       waiting  oldest   under way"
     for depth in found.queues:
@@ -85,6 +86,12 @@ def _lines(
         yield f"          {failure.detail}"
 
 
+def _escalations(found: Overview) -> str:
+    number = sum(one.number for one in found.escalations.counts if one.state == "open")
+    late = f"{found.escalations.overdue} overdue, the oldest {_age(found.escalations.oldest)}"
+    return f"escalate  {number} open, {late}"
+
+
 def _notices(found: Overview, settings: Settings, answers: str, url: str) -> Iterator[str]:
     if answers != "ready":
         yield f"the service at {url} gives {answers}; is it running, and is --url right?"
@@ -103,6 +110,10 @@ def _notices(found: Overview, settings: Settings, answers: str, url: str) -> Ite
     for state, number in found.deliveries.items():
         if number:
             yield f"{number} deliveries are {state}; see `calls` and the target's own log"
+    if found.escalations.overdue:
+        yield f"{found.escalations.overdue} escalations are overdue; `escalations list --overdue`"
+    if found.escalations.failing:
+        yield f"{found.escalations.failing} notices do not arrive; `escalations show ID` says why"
     if found.disk_free < 2 * settings.serve.disk_reserve:
         yield "the disk is almost full; uploads are refused below serve.disk_reserve"
 
