@@ -84,11 +84,12 @@ class Keeper:
     def send(self) -> int:
         """Send what was written down; return how many notices were tried."""
         notify, count = self._notify(), 0
-        away: set[str] = set()  # targets that did not answer just now
+        away: dict[str, PipelineError] = {}  # targets that did not take one just now, and why
         while rows := self._book.claim(self._who, lease=LEASE, limit=IN_HAND):
             for row in rows:
-                if row.target in away or self._stop.is_set():
-                    self._book.put_off(row, self._book.clock() + FIRST_WAIT, row.code, row.reason)
+                if (error := away.get(row.target)) is not None:
+                    later = self._book.clock() + FIRST_WAIT
+                    self._book.put_off(row, later, error.code, error.message)
                     continue
                 try:
                     count += self._send(row, notify, away)
@@ -98,7 +99,7 @@ class Keeper:
 
     # ------------------------------------------------------------ one notice
 
-    def _send(self, row: NoticeRow, notify: Notify, away: set[str]) -> bool:
+    def _send(self, row: NoticeRow, notify: Notify, away: dict[str, PipelineError]) -> bool:
         """Send one; return whether it was tried."""
         about = self._book.get(row.escalation)
         now = self._book.clock()
@@ -121,11 +122,11 @@ class Keeper:
             if receipt is None:
                 target.connector.deliver(parcel)
         except Misconfigured as error:
-            away.add(row.target)
+            away[row.target] = error
             self._book.put_off(row, now + WRONG_WAIT, error.code, error.message)
             log.error("a notice cannot be sent", extra={"call": row.call, "code": error.code})
         except Retryable as error:
-            away.add(row.target)
+            away[row.target] = error
             self._book.put_off(row, now + _wait(row.attempts, error), error.code, error.message)
             log.warning("notice not sent yet", extra={"call": row.call, "code": error.code})
         except PipelineError as error:

@@ -6,8 +6,7 @@ wake anybody over a recording from the past.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import datetime, timedelta, tzinfo
 
 from voice_pipeline.domain import CaseNote, Escalation, Recording
 from voice_pipeline.policy.notify import Notify, seconds
@@ -58,7 +57,7 @@ def _first(category: str, due: float, ended: float, notify: Notify) -> float:
     return first
 
 
-def _ended(began: str, duration: float, arrived: float, zone: ZoneInfo) -> float:
+def _ended(began: str, duration: float, arrived: float, zone: tzinfo) -> float:
     """Return when a call ended; a date alone, or a start after its arrival, says nothing."""
     if "T" not in began.upper() and " " not in began.strip():
         return arrived

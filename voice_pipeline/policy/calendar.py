@@ -7,8 +7,7 @@ have 23 or 25 hours. Refuses nothing: what a pack may say is checked in `notify`
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from datetime import date, datetime, time, timedelta, tzinfo
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 MIDNIGHT = time(0)
@@ -18,7 +17,7 @@ MIDNIGHT = time(0)
 class Calendar:
     """An organisation's days and hours."""
 
-    zone: ZoneInfo
+    zone: tzinfo
     working: frozenset[int]  # days of the week, 0 is Monday; at least one
     holidays: frozenset[date]
     quiet_from: time | None  # wall clock; None: no hours are quiet

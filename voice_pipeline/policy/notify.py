@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, time
+from datetime import UTC, date, time, tzinfo
 from functools import cached_property
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -38,11 +38,19 @@ def _is_clock(text: str) -> str:
     return text
 
 
+def _zone(text: str) -> tzinfo:
+    """Return a zone; UTC needs no list of zones on the machine."""
+    return UTC if text == "UTC" else ZoneInfo(text)
+
+
 def _is_zone(text: str) -> str:
     try:
-        ZoneInfo(text)
+        _zone(text)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError("is no time zone; for example `Europe/London` or `UTC`") from None
+        raise ValueError(
+            "is no time zone of this machine; for example `Europe/London` or `UTC` "
+            "(a machine without a list of zones needs the package tzdata)"
+        ) from None
     return text
 
 
@@ -119,7 +127,7 @@ class Notify(Strict):
     def calendar(self) -> Calendar:
         quiet = self.quiet or Quiet.model_validate({})
         return Calendar(
-            ZoneInfo(self.zone),
+            _zone(self.zone),
             frozenset(DAYS.index(day) for day in self.working_days),
             frozenset(date.fromisoformat(day) for day in self.holidays),
             time.fromisoformat(quiet.start) if quiet.start else None,
