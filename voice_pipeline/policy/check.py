@@ -157,11 +157,12 @@ def _notify_faults(pack: Pack, origins: Origins) -> Iterator[Fault]:
             yield fault(f"no rule raises {name}", "at_any_hour", index)
     if notify.fallback is not None and notify.fallback not in notify.owners:
         yield fault(f"no owner is called {notify.fallback!r}", "fallback")
+    circle = next((name for name in notify.owners if notify.circles(name)), None)
+    if circle is not None:
+        yield fault(f"{circle!r} comes again above itself", "owners", circle, "up")
     for name, owner in notify.owners.items():
         if owner.up is not None and owner.up not in notify.owners:
             yield fault(f"no owner is called {owner.up!r}", "owners", name, "up")
-        elif notify.circles(name):
-            yield fault(f"{name!r} comes again above itself", "owners", name, "up")
     if notify.fallback is not None or not notify.owners:
         return
     for rule in pack.rules:
