@@ -211,8 +211,9 @@ def _escalations(standing: Standing) -> Iterator[Family]:
     counts = {(one.state, one.category, one.severity): float(one.number) for one in standing.counts}
     yield _gauge("escalations", "escalations that are not resolved", counts,
                  ("state", "category", "severity"))  # fmt: skip
-    yield _gauge("escalations_overdue", "late, and nobody has acknowledged",
-                 {(): float(standing.overdue)})  # fmt: skip
+    late = {(one.category, one.severity): float(one.number) for one in standing.late}
+    yield _gauge("escalations_overdue", "late, and nobody has acknowledged", late,
+                 ("category", "severity"))  # fmt: skip
     yield _gauge("escalation_overdue_oldest_seconds", "for which the oldest has been overdue",
                  {(): standing.oldest})  # fmt: skip
     yield _gauge("notices_failing", "notices that were tried and are not there",

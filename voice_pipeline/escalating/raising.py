@@ -58,13 +58,14 @@ def _first(category: str, due: float, ended: float, notify: Notify) -> float:
 
 
 def _ended(began: str, duration: float, arrived: float, zone: tzinfo) -> float:
-    """Return when a call ended; a date alone, or a start after its arrival, says nothing."""
+    """Return when a call ended; a date alone, or a time that cannot be right, says nothing."""
     if "T" not in began.upper() and " " not in began.strip():
         return arrived
     try:
         start = datetime.fromisoformat(began.strip())
-    except ValueError:
+        if start.tzinfo is None:
+            start = start.replace(tzinfo=zone)
+        ended = (start + timedelta(seconds=duration)).timestamp()
+    except (ValueError, OverflowError):
         return arrived
-    if start.tzinfo is None:
-        start = start.replace(tzinfo=zone)
-    return min(arrived, (start + timedelta(seconds=duration)).timestamp())
+    return ended if 0 < ended <= arrived else arrived

@@ -107,6 +107,10 @@ class Standing:
     """How escalations stand; those of old recordings are left out."""
 
     counts: Sequence[Count]  # of those that are not resolved
-    overdue: int  # time is over, and nobody has acknowledged
-    oldest: float  # seconds for which the oldest of them has been overdue
+    late: Sequence[Count]  # of them, those whose time is over and that nobody has acknowledged
+    oldest: float  # seconds for which the oldest of those has been late
     failing: int  # notices that were tried and are not there yet
+
+    @property
+    def overdue(self) -> int:
+        return sum(one.number for one in self.late)

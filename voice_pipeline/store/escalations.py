@@ -334,15 +334,19 @@ class EscalationBook:
             .where(UNRESOLVED, e.historical.is_(False))
             .group_by(e.state, e.category, e.severity)
         )
-        late = sa.select(sa.func.count(), sa.func.min(e.due_at)).where(
-            OPEN, e.historical.is_(False), e.due_at < now
+        due = sa.and_(OPEN, e.historical.is_(False), e.due_at < now)
+        late = (
+            sa.select(e.state, e.category, e.severity, sa.func.count(), sa.func.min(e.due_at))
+            .where(due)
+            .group_by(e.state, e.category, e.severity)
         )
         unsent = sa.select(sa.func.count()).where(UNDER_WAY, notices.c.code.is_not(None))
         with self._database.connect() as db:
             found = [Count(*row) for row in db.execute(counts)]
-            overdue, since = db.execute(late).one()
+            overdue = db.execute(late).all()
             failing = db.scalar(unsent) or 0
-        return Standing(found, overdue, now - since if since is not None else 0.0, failing)
+        since = min((row[4] for row in overdue), default=now)
+        return Standing(found, [Count(*row[:4]) for row in overdue], now - since, failing)
 
     # ------------------------------------------------------------ inside
 
