@@ -424,6 +424,12 @@ def test_an_erased_call_has_no_escalations(place: Place) -> None:
     assert place.store.eraser.remains("c1") == []
     assert keeper.look() == 0
     assert place.told() == []
+    place.raise_("c2")
+    keeper.decide()
+    (taken,) = book.claim("me", lease=60.0, limit=5)
+    place.store.erase("c2", "e2")
+    assert not keeper._send(taken, place.notify, {})
+    assert place.told() == []
     assert (book.find(None), book.notices(row.id)) == ([], [])
 
 

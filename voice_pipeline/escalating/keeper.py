@@ -16,7 +16,7 @@ from datetime import datetime
 from sqlalchemy.exc import SQLAlchemyError
 
 from voice_pipeline.delivery.targets import Target, Targets
-from voice_pipeline.errors import Misconfigured, PipelineError, Retryable
+from voice_pipeline.errors import BadInput, Misconfigured, PipelineError, Retryable
 from voice_pipeline.escalating.timing import next_step
 from voice_pipeline.policy.notify import Notify
 from voice_pipeline.ports import Parcel
@@ -101,7 +101,10 @@ class Keeper:
 
     def _send(self, row: NoticeRow, notify: Notify, away: dict[str, PipelineError]) -> bool:
         """Send one; return whether it was tried."""
-        about = self._book.get(row.escalation)
+        try:
+            about = self._book.get(row.escalation)
+        except BadInput:  # its call was erased since it was taken up
+            return False
         now = self._book.clock()
         if about.state != "open":
             self._book.call_off(row)
