@@ -339,6 +339,7 @@ def test_refusals_and_pauses(place: Place) -> None:
     place.pass_(2 * HOUR)
     (one,) = place.store.escalations.notices(row.id)
     assert (one.state, one.code, one.reason) == ("refused", "target_refused", "no such channel")
+    assert place.store.escalations.standing().failing == 1
     CRMS["mail"].before = lambda parcel: None
     place.store.outbox.pause("mail", by="lee", why="moving")
     place.pass_(2 * HOUR)

@@ -112,7 +112,7 @@ class Keeper:
         if not notify.ignores_quiet(about.category):
             allowed = notify.calendar.next_allowed(now)
             if allowed > now:  # it failed for so long that the evening has come
-                self._book.put_off(row, allowed, row.code, row.reason)
+                self._book.put_off(row, allowed, None, None)
                 return False
         state = self._outbox.targets().get(row.target)
         if state is not None and state.paused_by is not None:

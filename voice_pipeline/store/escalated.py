@@ -109,7 +109,7 @@ class Standing:
     counts: Sequence[Count]  # of those that are not resolved
     late: Sequence[Count]  # of them, those whose time is over and that nobody has acknowledged
     oldest: float  # seconds for which the oldest of those has been late
-    failing: int  # notices that were tried and are not there yet
+    failing: int  # newest notices that were tried and are not there, or were refused
 
     @property
     def overdue(self) -> int:

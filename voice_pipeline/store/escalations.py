@@ -38,6 +38,7 @@ AHEAD = (
 # The words of indexes.
 OPEN = sa.text("state = 'open'")
 UNRESOLVED = sa.text("state <> 'resolved'")
+REFUSED = "escalations.state = 'open' and notices.state = 'refused'"
 UNDER_WAY = sa.text("state in ('waiting', 'sending')")
 
 
@@ -340,11 +341,14 @@ class EscalationBook:
             .where(due)
             .group_by(e.state, e.category, e.severity)
         )
-        unsent = sa.select(sa.func.count()).where(UNDER_WAY, notices.c.code.is_not(None))
+        n = notices.c
+        unsent = sa.select(sa.func.count()).where(UNDER_WAY, n.code.is_not(None))
+        newest = (n.escalation == e.id) & (n.number == e.notices) & sa.text(REFUSED)
+        refused = sa.select(sa.func.count()).where(newest)
         with self._database.connect() as db:
             found = [Count(*row) for row in db.execute(counts)]
             overdue = db.execute(late).all()
-            failing = db.scalar(unsent) or 0
+            failing = (db.scalar(unsent) or 0) + (db.scalar(refused) or 0)
         since = min((row[4] for row in overdue), default=now)
         return Standing(found, [Count(*row[:4]) for row in overdue], now - since, failing)
 

@@ -278,6 +278,7 @@ notices = sa.Table(
     sa.Column("code", sa.String(60), nullable=True),  # why it is not there yet
     sa.Column("reason", sa.Text, nullable=True),  # plain words
     sa.Index("notices_open", "next_at", **where("state in ('waiting', 'sending')")),
+    sa.Index("notices_refused", "escalation", **where("state = 'refused'")),
 )
 
 # API keys: what is needed to know one again, never the key

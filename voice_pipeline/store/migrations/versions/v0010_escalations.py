@@ -70,6 +70,7 @@ def upgrade() -> None:
         sa.Column("code", sa.String(60), nullable=True),
         sa.Column("reason", sa.Text, nullable=True),
         sa.Index("notices_open", "next_at", **where("state in ('waiting', 'sending')")),
+        sa.Index("notices_refused", "escalation", **where("state = 'refused'")),
     )
 
 
