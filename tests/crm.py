@@ -39,6 +39,7 @@ class Options(BaseModel):
     at: str
     matches: bool = False
     idempotent: bool = False
+    notices: bool = False
 
 
 class Connector:
@@ -49,6 +50,7 @@ class Connector:
         self.traits = ConnectorTraits(
             idempotent=options.idempotent, matches=options.matches, limits={"subject": 120},
             mapping={"subject": "{{ note.request_type.label }}", "text": "{{ text }}"},
+            notices=options.notices,
         )  # fmt: skip
 
     def find(self, parcel: Parcel) -> Receipt | None:

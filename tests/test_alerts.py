@@ -350,3 +350,16 @@ def test_tests_are_marked_and_stay(room: Chat, post: Any) -> None:
             target.remove(receipt)
         assert told.value.code == "not_removed"
     assert room.messages[0].startswith("Test: ") and post.mails[0]["Subject"].startswith("Test: ")
+
+
+NOTICE = {
+    "event": "escalation.due", "note": {}, "metadata": {},
+    "fields": {"subject": "Overdue: fraud (critical)", "text": "For lead: Overdue.\nCall c."},
+}  # fmt: skip
+
+
+def test_a_notice_of_an_escalation_is_told_in_its_own_words(room: Chat) -> None:
+    """Whoever has to act reads what is due; no flag of a note is needed."""
+    receipt = chatting(room).deliver(note(**NOTICE))
+    assert not receipt.external_id.startswith("untold")
+    assert room.messages == ["For lead: Overdue.\nCall c."]

@@ -29,7 +29,9 @@ RANKS = [
     ["pipeline"],
     ["engine", "config"],
     ["results", "building", "entries", "overview", "intake", "scrub", "evidence", "redactors",
-     "rerouting", "embedding", "opening", "access", "erasing", "reviewing", "delivery"],
+     "rerouting", "embedding", "opening", "access", "erasing", "reviewing", "delivery",
+     "escalating"],
+    ["assembly"],
     ["kit", "pairing"],
     ["service"],
     ["ways_in"],
@@ -45,6 +47,7 @@ NEIGHBOURS = {
     ("testing", "adapters"),
     ("hub", "fetching"),
     ("entries", "results"),
+    ("escalating", "delivery"),
     ("__main__", "cli"),
 }
 

@@ -18,6 +18,7 @@ from voice_pipeline.errors import BadInput, Misconfigured, Permanent
 from voice_pipeline.knowledge.library import Library
 from voice_pipeline.store import Store
 from voice_pipeline.store.erasure import ERASED_FILE
+from voice_pipeline.store.escalated import Raised, Step
 from voice_pipeline.store.outbox import Wish
 from voice_pipeline.store.routes import RouteChanges
 from voice_pipeline.store.rows import Admission, Revision, Scope
@@ -53,6 +54,11 @@ def whole_call(store: Store, call: str, mark: str = MARK) -> Ref[object]:
     store.outbox.done(row, receipt, payload=mark, remarks=[mark], customer=mark)
     RouteChanges(store).add(RouteChange(call, "a", "b", "lee", mark, "2026-11-23T00:00:00+00:00"))
     Library(store.database).note_draft_edit(call, "r", characters=0.5, words=0.5, by=mark)
+    with store.database.begin() as db:
+        store.escalations.follow(db, call, [Raised("r", 1, "c", "high", mark, due_at=1.0)])
+    (row,) = store.escalations.find(None, equal={"call": call})
+    store.escalations.step(row, Step(9.0, 0, "due", (mark,), (mark,)))
+    store.escalations.acknowledge(row.id, by=mark, why=mark)
     return ref
 
 

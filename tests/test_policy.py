@@ -123,6 +123,56 @@ def test_any_changed_byte_is_another_pack(pack: Path) -> None:
             "set twice",
         ),
         (
+            "notify.yaml",
+            lambda text: text.replace("up: duty manager", "up: duty manger", 1),
+            "up: duty manger",
+            "no owner is called 'duty manger'",
+        ),
+        (
+            "notify.yaml",
+            lambda text: text.replace(
+                "duty manager: {up: service", "duty manager: {up: fraud"
+            ).replace("up: fraud manager", "up: fraud team lead"),
+            "  fraud team lead:",
+            "comes again above itself",
+        ),
+        (
+            "notify.yaml",
+            lambda text: text.replace("zone: UTC", "zone: Europe/Lodnon"),
+            "Europe/Lodnon",
+            "no time zone",
+        ),
+        (
+            "notify.yaml",
+            lambda text: text.replace('to: "08:00"', 'to: "20:00"'),
+            "quiet:",
+            "nobody would ever be told",
+        ),
+        (
+            "notify.yaml",
+            lambda text: text.replace("repeat_every: 4 hours", "repeat_every: often"),
+            "repeat_every: often",
+            "number of minutes, hours or days",
+        ),
+        (
+            "notify.yaml",
+            lambda text: text.replace("[safety_of_life, fraud]", "[safety_of_lief]"),
+            "at_any_hour: [safety_of_lief",
+            "no rule raises safety_of_lief",
+        ),
+        (
+            "notify.yaml",
+            lambda text: text.replace("fallback: service manager", "fallback: somebody"),
+            "fallback: somebody",
+            "no owner is called 'somebody'",
+        ),
+        (
+            "notify.yaml",
+            lambda text: text.replace("holidays: []", "holidays: [christmas]"),
+            "holidays: [christmas]",
+            "is no date",
+        ),
+        (
             "taxonomy.yaml",
             lambda text: text.replace("queue: retention", "queue: nowhere", 1),
             "queue: nowhere",
@@ -150,6 +200,24 @@ def test_a_mistake_is_named_with_its_line(
         assert line_of in lines[int(where[2]) - 1]
     with pytest.raises(Misconfigured, match="cannot be used"):
         load_pack(pack)
+
+
+def test_a_rule_cannot_name_somebody_whom_nobody_knows(pack: Path) -> None:
+    """Without a fallback a misspelt name would be a notice that reaches nobody."""
+    change(pack / "notify.yaml", lambda text: text.replace("fallback: service manager", ""))
+    assert check(pack) == []
+    change(pack / "rules" / "risk.yaml", lambda t: t.replace("- legal counsel", "- legal cousel"))
+    (fault,) = check(pack)
+    assert "notify.yaml knows no 'legal cousel'" in fault.message
+    lines = (pack / "rules" / "risk.yaml").read_text("utf-8").splitlines()
+    assert "legal cousel" in lines[fault.line - 1]
+
+
+def test_a_pack_without_notify_tells_nobody(pack: Path) -> None:
+    """Packs of earlier releases load as they are; danger to life would not wait either."""
+    (pack / "notify.yaml").unlink()
+    notify = load_pack(pack).notify
+    assert not notify.reaches and notify.ignores_quiet("safety_of_life")
 
 
 def test_a_rule_that_fails_its_own_example_is_a_fault(pack: Path) -> None:

@@ -18,8 +18,11 @@ import sqlalchemy as sa
 from voice_pipeline.engine.heartbeats import Worker, workers
 from voice_pipeline.engine.queues import CALLS, CRM
 from voice_pipeline.engine.waiting import Depth, depths
+from voice_pipeline.store.escalated import Standing
+from voice_pipeline.store.escalations import EscalationBook
 from voice_pipeline.store.outbox import OPEN as OUT
 from voice_pipeline.store.outbox import Outbox, TargetRow
+from voice_pipeline.store.register import Register
 from voice_pipeline.store.tables import calls
 from voice_pipeline.store.tallies import counted
 
@@ -53,6 +56,7 @@ class Overview:
     workers: Sequence[Worker]
     deliveries: Mapping[str, int]  # that did not arrive: refused unmatched stuck
     targets: Sequence[Doing]  # that have something waiting, or were failing or paused
+    escalations: Standing
     review: int  # notes that wait for a person
     review_oldest: float  # seconds
     disk_free: int  # bytes
@@ -92,6 +96,7 @@ def look(database: sa.Engine, engine: sa.Engine, root: Path) -> Overview:
             _target(name, due, resting.get(name), now)
             for name in sorted({one for one, _ in due} | set(resting))
         ],
+        escalations=EscalationBook(database, Register(database)).standing(),
         review=review[0],
         review_oldest=max(0.0, now - review[1]) if review[1] is not None else 0.0,
         disk_free=disk.free,

@@ -154,7 +154,8 @@ class Parcel:
     key: str  # idempotency key: of call, target and revision
     call: str  # id of the call; names the record in the target
     number: int  # of the revision at this target, from 1
-    event: str  # call.note.created | call.note.updated
+    # call.note.created | call.note.updated | escalation.due, for connectors whose traits say so
+    event: str
     note: Mapping[str, Any]  # the fields of note.json that may leave
     fields: Mapping[str, str]  # what the mapping made of them; names are the target's
     metadata: Mapping[str, str]  # of the call, redacted: call_ref, customer_ref, queue, ...
@@ -205,6 +206,8 @@ class ConnectorTraits:
     searchable: bool = True
     updates: bool = True  # a later revision changes the call's record instead of making another
     matches: bool = False  # it can look for the customer
+    # it tells people: takes a parcel of the event escalation.due, with fields and without a note
+    notices: bool = False
     limits: Mapping[str, int] = field(default_factory=dict)  # characters that a field takes
     mapping: Mapping[str, str] = field(default_factory=dict)  # field to template, if none is given
     scopes: tuple[str, ...] = ()  # the least rights that its credentials need

@@ -65,9 +65,11 @@ class Service:
             threading.Thread(target=self._keep_house, name="upkeep", daemon=True),
         ]
         if CRM in duty.queues:
-            self._threads.append(
-                threading.Thread(target=self.kit.courier.work, name="courier", daemon=True)
-            )
+            works = {"courier": self.kit.courier.work, "keeper": self.kit.keeper.work}
+            self._threads += [
+                threading.Thread(target=work, name=name, daemon=True)
+                for name, work in works.items()
+            ]
 
     def __enter__(self) -> Self:
         self.plan()  # what is missing is said now, not to the first caller
@@ -84,6 +86,7 @@ class Service:
         self._stop.set()
         self._wake.set()
         self.kit.courier.stop()
+        self.kit.keeper.stop()
         for thread in self._threads:
             thread.join()
 

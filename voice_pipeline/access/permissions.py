@@ -102,6 +102,16 @@ PERMISSIONS: dict[str, Permission] = {
             looks=True,
         ),
         _permission(
+            "escalations.read",
+            "integration agent supervisor compliance admin",
+            "See which escalations stand open, whose they are and by when; shows no content.",
+        ),
+        _permission(
+            "escalations.decide",
+            "agent supervisor compliance",
+            "Acknowledge or resolve an escalation, with a reason.",
+        ),
+        _permission(
             "vault.open", "compliance", "Open raw material of a call, with a reason.", looks=True
         ),
         _permission("events.read", "integration admin", "Follow the events of all calls in reach."),

@@ -19,6 +19,7 @@ from voice_pipeline.api import (
     calls,
     deliveries,
     erasure,
+    escalations,
     imports,
     metrics,
     problems,
@@ -106,7 +107,8 @@ def create_app(service: Service, guard: Guard) -> FastAPI:
     protect(app, guard)
     problems.install(app)
     parts = (
-        uploads, imports, calls, results, erasure, reviews, vault, deliveries, backfill,
+        uploads, imports, calls, results, erasure, reviews, vault, deliveries, escalations,
+        backfill,
     )  # fmt: skip
     figures = metrics.router(keyed=service.kit.settings.serve.metrics == "key")
     for router in (*(part.router for part in parts), probes, figures):

@@ -31,6 +31,7 @@ from voice_pipeline.api.guard import GuardedRoute, allowed, open_to_all
 from voice_pipeline.engine.queues import QUEUES
 from voice_pipeline.errors import Retryable
 from voice_pipeline.overview import Overview
+from voice_pipeline.store.escalated import Standing
 from voice_pipeline.store.tallies import TO_NOTE
 from voice_pipeline.tracing import TRACEPARENT, Tracing
 
@@ -201,6 +202,7 @@ def _work(found: Overview) -> Iterator[Family]:
     yield from _targets(found)
     yield _gauge("review_waiting", "notes that a person must approve", {(): float(found.review)})
     yield _gauge("review_oldest_seconds", "age of the oldest of them", {(): found.review_oldest})
+    yield from _escalations(found.escalations)
     yield _gauge("disk_free_bytes", "of the data folder's disk", {(): float(found.disk_free)})
     yield _gauge("disk_size_bytes", "of the data folder's disk", {(): float(found.disk_size)})
 
@@ -222,6 +224,20 @@ def _targets(found: Overview) -> Iterator[Family]:
     yield _gauge("target_failing_seconds", "for which a target has been failing", failing,
                  ("target", "code"))  # fmt: skip
     yield _gauge("target_paused", "1: a person paused it", paused, ("target",))
+
+
+def _escalations(standing: Standing) -> Iterator[Family]:
+    """Categories and severities are words of the policy pack, checked when it was loaded."""
+    counts = {(one.state, one.category, one.severity): float(one.number) for one in standing.counts}
+    yield _gauge("escalations", "escalations that are not resolved", counts,
+                 ("state", "category", "severity"))  # fmt: skip
+    late = {(one.category, one.severity): float(one.number) for one in standing.late}
+    yield _gauge("escalations_overdue", "late, and nobody has acknowledged", late,
+                 ("category", "severity"))  # fmt: skip
+    yield _gauge("escalation_overdue_oldest_seconds", "for which the oldest has been overdue",
+                 {(): standing.oldest})  # fmt: skip
+    yield _gauge("notices_failing", "notices that were tried and are not there",
+                 {(): float(standing.failing)})  # fmt: skip
 
 
 def _sums(found: Overview) -> Iterator[Family]:

@@ -42,6 +42,7 @@ STATUS = {
     "not_replayable": 409,
     "not_unmatched": 409,
     "delivered_already": 409,
+    "not_open": 409,
     "unapproved": 409,
     "not_released": 409,
     "call_moved": 409,

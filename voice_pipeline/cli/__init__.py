@@ -15,6 +15,7 @@ import typer
 
 from voice_pipeline.cli.decide import decide_app
 from voice_pipeline.cli.deliveries import deliveries_app, targets_app
+from voice_pipeline.cli.escalations import escalations_app
 from voice_pipeline.cli.keeping import backup, master_key_app
 from voice_pipeline.cli.keys import access_log_app, keys_app
 from voice_pipeline.cli.knowledge import knowledge_app
@@ -50,6 +51,7 @@ app.add_typer(master_key_app, name="master-key")
 app.command(epilog="Example: voice-pipeline --data state backup /backups/monday")(backup)
 app.add_typer(deliveries_app, name="deliveries")
 app.add_typer(targets_app, name="targets")
+app.add_typer(escalations_app, name="escalations")
 app.add_typer(machine_app)
 app.add_typer(ways_app)
 

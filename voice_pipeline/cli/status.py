@@ -62,6 +62,7 @@ def _lines(
     ended = found.sums.get("calls", {})
     yield f"calls     {open_calls}; ended so far: {int(ended.get('done', 0))} done"
     yield f"review    {found.review} wait for a person, the oldest {_age(found.review_oldest)}"
+    yield _escalations(found)
     yield ""
     yield "queue     work       waiting  oldest   under way"
     for depth in found.queues:
@@ -83,6 +84,12 @@ def _lines(
         yield f"failed    {found.failed.get(failure.code, 0)} x {failure.code} (docs/codes.md)"
         yield f"          last: call {failure.call}, {_age(found.at - failure.at)} ago"
         yield f"          {failure.detail}"
+
+
+def _escalations(found: Overview) -> str:
+    number = sum(one.number for one in found.escalations.counts if one.state == "open")
+    late = f"{found.escalations.overdue} overdue, the oldest {_age(found.escalations.oldest)}"
+    return f"escalate  {number} open, {late}"
 
 
 def _notices(found: Overview, settings: Settings, answers: str, url: str) -> Iterator[str]:
@@ -110,6 +117,10 @@ def _notices(found: Overview, settings: Settings, answers: str, url: str) -> Ite
             yield f"target {target.target} fails: {target.detail} ({target.code})"
         if target.paused_by is not None:
             yield f"target {target.target} is paused by {target.paused_by}"
+    if found.escalations.overdue:
+        yield f"{found.escalations.overdue} escalations are overdue; `escalations list --overdue`"
+    if found.escalations.failing:
+        yield f"{found.escalations.failing} notices do not arrive; `escalations show ID` says why"
     if found.disk_free < 2 * settings.serve.disk_reserve:
         yield "the disk is almost full; uploads are refused below serve.disk_reserve"
 

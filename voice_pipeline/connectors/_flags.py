@@ -9,6 +9,7 @@ from typing import Any, get_args
 from voice_pipeline.domain import Severity
 from voice_pipeline.ports import Parcel
 
+NOTICE = "escalation.due"  # event of a parcel whose fields say whom to tell what
 SEVERITIES: tuple[str, ...] = get_args(Severity)  # rising
 
 
@@ -29,8 +30,15 @@ def flags(parcel: Parcel, least: str) -> list[tuple[str, str]]:
     return sorted(kept, key=lambda one: (-worst.index(one[0]), one[1]))
 
 
+def silent(parcel: Parcel, least: str) -> bool:
+    """Say whether there is nothing to tell anybody."""
+    return not (parcel.test or parcel.event == NOTICE or flags(parcel, least))
+
+
 def title(parcel: Parcel, found: list[tuple[str, str]]) -> str:
     """Return one line: how urgent, what, which call."""
+    if parcel.event == NOTICE:
+        return " ".join(parcel.fields["subject"].split())[:200]
     test = "Test: " if parcel.test else ""
     again = " (revised)" if parcel.number > 1 else ""
     what = ", ".join(dict.fromkeys(category for _, category in found)) or "no flags"
@@ -44,6 +52,8 @@ def plain(text: str) -> str:
 
 def lines(parcel: Parcel, found: list[tuple[str, str]]) -> list[str]:
     """Return what an alert says, a line each."""
+    if parcel.event == NOTICE:
+        return parcel.fields["text"].splitlines()
     queue: Any = parcel.metadata.get("queue")
     told = [title(parcel, found), *(f"- {severity}: {category}" for severity, category in found)]
     if queue:

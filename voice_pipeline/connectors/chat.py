@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from voice_pipeline.connectors._crm import Reference, Secret, revealed
-from voice_pipeline.connectors._flags import flags, lines
+from voice_pipeline.connectors._flags import flags, lines, silent
 from voice_pipeline.connectors._http import Http, HttpOptions
 from voice_pipeline.domain import Receipt, Severity
 from voice_pipeline.errors import Misconfigured, Permanent, PipelineError
@@ -39,7 +39,9 @@ class ChatConnector:
     """One message a revision that has flags; calls without any are passed over."""
 
     name = "chat"
-    traits = ConnectorTraits(idempotent=False, searchable=False, updates=False, live=False)
+    traits = ConnectorTraits(
+        idempotent=False, searchable=False, updates=False, notices=True, live=False
+    )
 
     def __init__(self, http: Http, least: Severity) -> None:
         self._http = http
@@ -51,7 +53,7 @@ class ChatConnector:
 
     def deliver(self, parcel: Parcel) -> Receipt:
         """Post the flags; a call that has none to tell gets a receipt `untold:KEY`."""
-        if not (parcel.test or flags(parcel, self._least)):
+        if silent(parcel, self._least):
             return Receipt(self.name, parcel.key, f"untold:{parcel.key}", parcel.at)
         answer = self._http.request("POST", "", body=self._body(parcel), accept=GONE)
         if answer.status in GONE:

@@ -37,7 +37,7 @@ class FolderConnector:
     """`folder:DIR`: DIR/<key>.json holds {key, delivered_at, event, number, note, ...}."""
 
     name = "folder"
-    traits = ConnectorTraits(idempotent=True, updates=False)
+    traits = ConnectorTraits(idempotent=True, updates=False, notices=True)
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -89,7 +89,7 @@ class LinesConnector:
     """One `DATE.jsonl` a day, a line a revision, only ever added to."""
 
     name = "folder"
-    traits = ConnectorTraits(idempotent=False, updates=False)
+    traits = ConnectorTraits(idempotent=False, updates=False, notices=True)
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -159,6 +159,7 @@ def _document(parcel: Parcel) -> dict[str, Any]:
         "link": parcel.link,
         "metadata": dict(parcel.metadata),
         "note": dict(parcel.note),
+        **({"fields": dict(parcel.fields)} if not parcel.note else {}),
         **({"test": True} if parcel.test else {}),
     }
 

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from voice_pipeline.connectors._address import address_of, trusted
 from voice_pipeline.connectors._crm import Reference, Secret, revealed
-from voice_pipeline.connectors._flags import flags, lines, plain, title
+from voice_pipeline.connectors._flags import flags, lines, plain, silent, title
 from voice_pipeline.domain import Receipt, Severity
 from voice_pipeline.errors import Misconfigured, Permanent, PipelineError, Retryable
 from voice_pipeline.ports import Checked, ConnectorTraits, Match, Outgoing, Parcel
@@ -59,7 +59,7 @@ class MailConnector:
     """One SMTP conversation a mail."""
 
     name = "mail"
-    traits = ConnectorTraits(idempotent=False, searchable=False, updates=False)
+    traits = ConnectorTraits(idempotent=False, searchable=False, updates=False, notices=True)
 
     def __init__(self, options: Options, password: str | None) -> None:
         self._options = options
@@ -72,7 +72,7 @@ class MailConnector:
 
     def deliver(self, parcel: Parcel) -> Receipt:
         """Mail the flags; a call that has none to tell gets a receipt `untold:KEY`."""
-        if not (parcel.test or flags(parcel, self._options.least)):
+        if silent(parcel, self._options.least):
             return Receipt(self.name, parcel.key, f"untold:{parcel.key}", parcel.at)
         with self._server() as server:
             server.send_message(self._message(parcel))

@@ -39,7 +39,7 @@ class WebhookConnector:
     """One POST a revision; whatever the receiver answers beside 2xx is a fault."""
 
     name = "webhook"
-    traits = ConnectorTraits(idempotent=True, searchable=False, updates=False)
+    traits = ConnectorTraits(idempotent=True, searchable=False, updates=False, notices=True)
 
     def __init__(self, http: Http, keys: Sequence[bytes], headers: dict[str, str]) -> None:
         """

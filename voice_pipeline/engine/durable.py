@@ -11,7 +11,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -47,6 +47,7 @@ from voice_pipeline.errors import BadInput, Permanent, PipelineError
 from voice_pipeline.pipeline import Outcome, Stages, understand
 from voice_pipeline.ports import Stage
 from voice_pipeline.store import Store
+from voice_pipeline.store.escalated import Raised
 from voice_pipeline.store.outbox import Wish
 from voice_pipeline.store.rows import Revision
 from voice_pipeline.tracing import Tracing
@@ -87,6 +88,7 @@ class Entry:
     values: Mapping[str, Any]  # columns of the register
     text: str | None  # redacted, to be searched; None: nothing may be found
     counts: Mapping[tuple[str, str], float] = field(default_factory=dict)  # for the tallies
+    raised: Sequence[Raised] | None = None  # escalations; None: those that stand are left alone
 
 
 class Engine:
@@ -363,7 +365,8 @@ class Engine:
         ]
         for row in runs:
             if isinstance(row.output, Outcome):
-                self._ended(row.output, row.workflow_id, (row.completed_at or 0) / 1000)
+                at = (row.completed_at or 0) / 1000
+                self._ended(row.output, row.workflow_id, at, fresh=False)
         return len(runs)
 
     def close(self, drain: int = 0) -> None:
@@ -431,9 +434,11 @@ class Engine:
         at: float,
         targets: Sequence[str] = (),
         held: Held | None = None,
+        fresh: bool = True,
     ) -> None:
-        """Keep how a run ended, and what is to be delivered, in one transaction."""
+        """Keep how a run ended, what is to be delivered and, if `fresh`, who has to act."""
         entry = self._workshop.entry(outcome, lambda ref: self.memo.read(ref, held))
+        entry = entry if fresh else replace(entry, raised=None)
         call, plan = parts(run)
         text = json.dumps(plain(outcome), sort_keys=True)
         revision = Revision(call, 0, plan, run, outcome.status, text, at)
@@ -455,6 +460,8 @@ class Engine:
         if outcome.note is not None:
             wishes = self._workshop.wishes(targets, entry)
             self._store.outbox.add(db, outcome.note.call, wishes, outcome.note.sha256)
+            if entry.raised is not None:
+                self._store.escalations.follow(db, outcome.note.call, entry.raised)
 
     def forget(self, refs: Sequence[Ref[Any]]) -> None:
         self.reached("forget", "before")

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from voice_pipeline.errors import Misconfigured
+from voice_pipeline.policy.notify import Notify
 from voice_pipeline.policy.pack import (
     Drafts,
     Manifest,
@@ -42,12 +43,15 @@ _SINGLE: dict[str, type[BaseModel]] = {
     "note.yaml": NoteForm,
     "drafts.yaml": Drafts,
     "vocabulary.yaml": Vocabulary,
+    "notify.yaml": Notify,
 }
-# A pack may leave these out: it then has the shipped form of a note, no drafts, no own words.
+# A pack may leave these out: it then has the shipped form of a note, no drafts, no own words, and
+# escalations are listed and nobody is sent a notice.
 _OPTIONAL: dict[str, BaseModel | None] = {
     "note.yaml": NoteForm(),
     "drafts.yaml": None,
     "vocabulary.yaml": Vocabulary(),
+    "notify.yaml": Notify(),
 }
 _FOLDERS: dict[str, type[BaseModel]] = {"signals": Signal, "rules": Rule}
 
@@ -120,6 +124,7 @@ def assemble(folder: Path) -> tuple[Pack, Origins]:
         note=parts["note.yaml"],
         drafts=parts["drafts.yaml"],
         vocabulary=parts["vocabulary.yaml"],
+        notify=parts["notify.yaml"],
         prompts=tuple(prompts),
     )
     return pack, origins

@@ -47,6 +47,7 @@ def faults_of(folder: Path) -> tuple[Pack | None, list[Fault]]:
         *_routing_faults(pack, origins),
         *_note_faults(pack, origins),
         *_draft_faults(pack, origins),
+        *_notify_faults(pack, origins),
     ]
     for rule in pack.rules:
         wrong = list(_rule_faults(pack, origins, rule))
@@ -139,6 +140,36 @@ def _draft_faults(pack: Pack, origins: Origins) -> Iterator[Fault]:
             yield fault(f"states a {kind}; only calls and articles may", *place)
         if says(text, (*drafts.banned, *drafts.tone)):
             yield fault("uses words that this file bans", *place)
+
+
+def _notify_faults(pack: Pack, origins: Origins) -> Iterator[Fault]:
+    """Whoever a rule or a level names must be somebody whom the file knows."""
+    if ("file", "notify.yaml") not in origins:
+        return
+    notify = pack.notify
+
+    def fault(message: str, *place: str | int) -> Fault:
+        return origins.fault("file", "notify.yaml", message, *place)
+
+    categories = {rule.category for rule in pack.rules}
+    for index, name in enumerate(notify.at_any_hour):
+        if name not in categories:
+            yield fault(f"no rule raises {name}", "at_any_hour", index)
+    if notify.fallback is not None and notify.fallback not in notify.owners:
+        yield fault(f"no owner is called {notify.fallback!r}", "fallback")
+    circle = next((name for name in notify.owners if notify.circles(name)), None)
+    if circle is not None:
+        yield fault(f"{circle!r} comes again above itself", "owners", circle, "up")
+    for name, owner in notify.owners.items():
+        if owner.up is not None and owner.up not in notify.owners:
+            yield fault(f"no owner is called {owner.up!r}", "owners", name, "up")
+    if notify.fallback is not None or not notify.owners:
+        return
+    for rule in pack.rules:
+        for index, name in enumerate(rule.action.notify):
+            if name not in notify.owners:
+                message = f"notify.yaml knows no {name!r}, and has no fallback"
+                yield origins.fault("rules", rule.id, message, "action", "notify", index)
 
 
 def _rule_faults(pack: Pack, origins: Origins, rule: Rule) -> Iterator[Fault]:

@@ -10,19 +10,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from voice_pipeline.domain import Severity
+from voice_pipeline.policy.notify import Notify
+from voice_pipeline.policy.strict import Name, Sentence, Strict
 from voice_pipeline.spoken.phrases import parse
 
-_DUE = re.compile(r"at once|\d+ (minutes?|hours?|days?|working days?)")
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
-
-
-def _is_name(text: str) -> str:
-    if not _NAME.fullmatch(text):
-        raise ValueError("is not a name: lower-case letters, digits and _")
-    return text
+_DUE = re.compile(r"at once|\d{1,4} (minutes?|hours?|days?|working days?)")
 
 
 def _is_phrase(text: str) -> str:
@@ -36,16 +31,10 @@ def _is_due(text: str) -> str:
     return text
 
 
-Name = Annotated[str, AfterValidator(_is_name)]
 PhraseText = Annotated[str, AfterValidator(_is_phrase)]
-Sentence = Annotated[str, Field(min_length=1, max_length=500)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Priority = Literal["low", "normal", "high", "urgent"]
 ReviewReason = Name
-
-
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Manifest(Strict):
@@ -371,6 +360,7 @@ class Pack(Strict):
     note: NoteForm = NoteForm()
     drafts: Drafts | None = None  # None: this organisation wants no drafts
     vocabulary: Vocabulary = Vocabulary()
+    notify: Notify = Notify()
     prompts: tuple[Prompt, ...] = ()
 
     def __hash__(self) -> int:
@@ -389,6 +379,9 @@ class Pack(Strict):
 
     def queue_owner(self, queue: str) -> str:
         return next((found.owner for found in self.routing.queues if found.id == queue), "")
+
+    def rule_owner(self, rule: str) -> str:
+        return next((found.owner for found in self.rules if found.id == rule), "")
 
     def kind(self, label: str) -> RequestKind | None:
         return next((kind for kind in self.taxonomy.request_types if kind.label == label), None)

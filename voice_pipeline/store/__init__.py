@@ -34,6 +34,7 @@ from voice_pipeline.store.database import (
 )
 from voice_pipeline.store.decisions import Decisions
 from voice_pipeline.store.erasure import Eraser
+from voice_pipeline.store.escalations import EscalationBook
 from voice_pipeline.store.holds import Holds
 from voice_pipeline.store.kept import check_kept, erased
 from voice_pipeline.store.keys import (
@@ -125,6 +126,7 @@ class Store:
         self.shelf = BlobShelf(open_blobs(root / "blobs", bucket), self._key_of, self.check_kept)
         self.holds = Holds(self.database)
         self.outbox = Outbox(self.database)
+        self.escalations = EscalationBook(self.database, self.register)
         self.decisions = Decisions(self.database, self.register, self.outbox)
         self.eraser = Eraser(self.database, self.shelf, self.register, self.holds, root)
         self.eraser.again()  # a restored backup may know calls that were erased since

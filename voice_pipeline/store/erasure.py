@@ -30,9 +30,11 @@ from voice_pipeline.store.tables import (
     decisions,
     deliveries,
     draft_edits,
+    escalations,
     events,
     idempotency,
     legal_holds,
+    notices,
     progress,
     results,
     revisions,
@@ -42,7 +44,8 @@ from voice_pipeline.store.tables import (
 ERASED_FILE = "erasures.jsonl"  # beside the database, so that a restored one can be brought up
 # Tables whose rows of a call go whole.
 WHOLE = (
-    results, progress, deliveries, route_changes, article_marks, draft_edits, revisions, idempotency
+    results, progress, deliveries, route_changes, article_marks, draft_edits, revisions,
+    idempotency, notices, escalations,
 )  # fmt: skip
 PAGES = 1000  # of the search index, tidied at once
 TIDYING = 1.0  # seconds at most; the rest at the next purge or erasure

@@ -264,6 +264,10 @@ class Register:
             if is_kept(db, call):
                 self._event(db, event, call, data)
 
+    def tell_in(self, db: sa.Connection, call: str, event: str, data: Mapping[str, Any]) -> None:
+        """Add an event of a call in a transaction of the caller's, who knows that it is kept."""
+        self._event(db, event, call, data)
+
     def empty(self, db: sa.Connection, call: str) -> None:
         """Take out of a call's row and events what was said of it, in the erasing transaction.
 

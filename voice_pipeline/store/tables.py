@@ -220,6 +220,69 @@ targets = sa.Table(
     sa.Column("next_at", sa.Float, nullable=False, server_default="0"),  # the rate's next slot
 )
 
+# flags that people have to act on: one row a call, rule and category; what was said is not in it
+escalations = sa.Table(
+    "escalations",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),  # from call, rule, category
+    sa.Column("call", sa.String(64), nullable=False, index=True),
+    sa.Column("rule", sa.Text, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),  # of the rule
+    sa.Column("category", sa.Text, nullable=False),
+    sa.Column("severity", sa.String(10), nullable=False),
+    sa.Column("owner", sa.Text, nullable=False),  # as the policy names them
+    sa.Column("people", sa.Text, nullable=False),  # JSON list: who is told at the first level
+    sa.Column("revision", sa.Integer, nullable=False),  # newest of the call that raised it
+    sa.Column("tenant", sa.String(64), nullable=False),
+    sa.Column("queue", sa.String(200), nullable=True),  # of the call
+    sa.Column("opened_at", sa.Float, nullable=False),  # seconds since the epoch, as all below
+    sa.Column("due_at", sa.Float, nullable=True),  # NULL: the rule gives no time
+    sa.Column("historical", sa.Boolean, nullable=False),  # its time was over when it came
+    sa.Column("state", sa.String(12), nullable=False),  # open acknowledged resolved
+    sa.Column("code", sa.String(60), nullable=True),  # no_longer_raised; NULL: a person decided
+    sa.Column("level", sa.Integer, nullable=False),  # 0 is the owner's own
+    sa.Column("notices", sa.Integer, nullable=False),  # all so far
+    sa.Column("here", sa.Integer, nullable=False),  # of them, at this level
+    sa.Column("level_at", sa.Float, nullable=True),  # of the level's first notice
+    sa.Column("last_at", sa.Float, nullable=True),  # of the last notice
+    sa.Column("next_at", sa.Float, nullable=True),  # of the next one; NULL: there is none
+    sa.Column("acknowledged_by", sa.String(200), nullable=True),
+    sa.Column("acknowledged_at", sa.Float, nullable=True),
+    sa.Column("acknowledge_reason", sa.Text, nullable=True),  # redacted
+    sa.Column("resolved_by", sa.String(200), nullable=True),
+    sa.Column("resolved_at", sa.Float, nullable=True),
+    sa.Column("resolve_reason", sa.Text, nullable=True),  # redacted
+    sa.Index("escalations_next", "next_at", **where("state = 'open'")),
+    sa.Index("escalations_unresolved", "category", "severity", **where("state <> 'resolved'")),
+    sa.Index("escalations_by_due", "tenant", "opened_at", "id"),
+)
+
+# what people are told of an escalation: a row before it is sent, so that none is sent twice
+notices = sa.Table(
+    "notices",
+    metadata,
+    sa.Column("key", sa.String(32), primary_key=True),  # from escalation, level, number, target
+    sa.Column("escalation", sa.String(32), nullable=False, index=True),
+    sa.Column("call", sa.String(64), nullable=False, index=True),
+    sa.Column("level", sa.Integer, nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),  # of the escalation, from 1
+    sa.Column("target", sa.Text, nullable=False),
+    sa.Column("kind", sa.String(12), nullable=False),  # reminder due overdue
+    sa.Column("names", sa.Text, nullable=False),  # JSON list: who is told
+    # waiting sending sent | superseded cancelled refused
+    sa.Column("state", sa.String(12), nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("made_at", sa.Float, nullable=False),  # seconds since the epoch
+    sa.Column("next_at", sa.Float, nullable=False),
+    sa.Column("leased_by", sa.String(64), nullable=True),  # id of an executor
+    sa.Column("leased_until", sa.Float, nullable=True),
+    sa.Column("sent_at", sa.Float, nullable=True),
+    sa.Column("code", sa.String(60), nullable=True),  # why it is not there yet
+    sa.Column("reason", sa.Text, nullable=True),  # plain words
+    sa.Index("notices_open", "next_at", **where("state in ('waiting', 'sending')")),
+    sa.Index("notices_refused", "escalation", **where("state = 'refused'")),
+)
+
 # API keys: what is needed to know one again, never the key
 access_keys = sa.Table(
     "access_keys",
