@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 OUT ?= out
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo samples test test-slow test-pyannote lint bench fuzz docs wheel-test lock clean help
+.PHONY: demo samples test test-slow test-pyannote test-vcon lint bench fuzz docs wheel-test lock clean help
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -31,6 +31,14 @@ test-pyannote: ## the pyannote diarizer against the real library (its own enviro
 	test -x $(PYANNOTE_VENV)/bin/python || $(PYTHON) -m venv $(PYANNOTE_VENV)
 	$(PYANNOTE_VENV)/bin/pip install -q -e '.[pyannote]' pytest
 	$(PYANNOTE_VENV)/bin/python -W ignore -m pytest -rs tests/test_pyannote.py
+
+VCON_VENV ?= $(VENV)-vcon
+VCON_PYTHON ?= $(VCON_VENV)/bin/python
+PYTHON312 ?= python3.12
+test-vcon: $(VENV)/dev.stamp ## vCon files against the public library (its own environment: Python 3.12)
+	test -x $(VCON_PYTHON) || $(PYTHON312) -m venv $(VCON_VENV)
+	$(VCON_PYTHON) -c 'import vcon' || $(VCON_PYTHON) -m pip install -q 'vcon==0.10.0'
+	VCON_PYTHON=$(VCON_PYTHON) $(BIN)/python -m pytest -rs tests/test_vcon_interop.py
 
 lint: $(VENV)/dev.stamp ## style and strict types
 	$(BIN)/ruff check .

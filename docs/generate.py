@@ -1,4 +1,4 @@
-"""Writes docs/reference.md, and the tables of docs/log.md and docs/security.md, from the code. A
+"""Writes docs/reference.md, and tables of log.md, security.md and integrations/, from the code. A
 test fails when one is stale.
 
 python docs/generate.py [--check]
@@ -6,8 +6,10 @@ python docs/generate.py [--check]
 
 from __future__ import annotations
 
+import base64
 import re
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,12 +18,16 @@ from typer.main import get_command
 
 from redaction.log_events import COMMON, EVENTS, FIELDS, MEANINGS
 from voice_pipeline.access.permissions import PERMISSIONS, ROLES, Role
-from voice_pipeline.adapters import KINDS, names
+from voice_pipeline.adapters import KINDS, load, names
 from voice_pipeline.cli import app
 from voice_pipeline.config import Settings
 from voice_pipeline.policy.load import load_pack
 
+WITH_TABLES = ("log.md", "security.md", "integrations/README.md")
 DOCS = Path(__file__).parent
+# What the references on the pages of the connectors lead to here: invented.
+SECRETS = {"env:CHAT_WEBHOOK": "https://chat.example.com/hooks/1"}
+WHSEC = "whsec_" + base64.b64encode(b"invented for the documentation").decode()
 GENERATED = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -36,11 +42,39 @@ def with_tables(page: str) -> str:
         "fields": _fields,
         "roles": _roles,
         "permissions": _permissions,
+        "connectors": _connectors,
     }
     return GENERATED.sub(
         lambda found: found[1] + "\n".join(tables[found[2]]()) + "\n" + found[3],
         (DOCS / page).read_text("utf-8"),
     )
+
+
+def _connectors() -> Iterator[str]:
+    """What each connector declares, built with the options that its page shows."""
+    yield "| connector | once | a later revision | finds the customer | live | least rights |"
+    yield "| --- | --- | --- | --- | --- | --- |"
+    for name in names("connectors"):
+        page = DOCS / "integrations" / f"{name.replace('_', '-')}.md"
+        if not page.exists():
+            continue
+        block = re.search(
+            r"^ *```toml\n(.*?)^ *```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE
+        )
+        assert block, f"{page.name} shows no target"
+        (target,) = tomllib.loads(block[1])["targets"].values()
+        offer = {"secret": lambda reference: SECRETS.get(reference, WHSEC)}
+        traits = load("connectors", target["use"]).build(target["options"], offer=offer).traits
+        once = "the target" if traits.idempotent else "looked for"
+        cells = [
+            f"[`{name}`]({page.name})",
+            once if traits.idempotent or traits.searchable else "nobody",
+            "same record" if traits.updates else "another one",
+            "yes" if traits.matches else "",
+            "yes" if traits.live else "**no**",
+            ", ".join(f"`{scope}`" for scope in traits.scopes),
+        ]
+        yield f"| {' | '.join(cells)} |"
 
 
 def _roles() -> Iterator[str]:
@@ -133,9 +167,9 @@ def _rules() -> Iterator[str]:
 
 if __name__ == "__main__":
     pages = [(DOCS / "reference.md", page())]
-    pages += [(DOCS / name, with_tables(name)) for name in ("log.md", "security.md")]
+    pages += [(DOCS / name, with_tables(name)) for name in WITH_TABLES]
     for path, text in pages:
         if "--check" not in sys.argv:
             path.write_text(text, "utf-8")
         elif path.read_text("utf-8") != text:
-            sys.exit(f"docs/{path.name}: run `make docs`")
+            sys.exit(f"docs/{path.relative_to(DOCS)}: run `make docs`")

@@ -13,6 +13,7 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from redaction.encoder import Encoder
@@ -193,9 +194,11 @@ def file_sha256(path: Path) -> str:
         ) from None
 
 
-@lru_cache(maxsize=4)
+_LOADING = Lock()
+
+
 def load_names(path: Path, public: frozenset[str] = frozenset()) -> NamesModel:
-    """Load a names model; once a process.
+    """Load a names model; once a process, however many threads ask at its start.
 
     Args:
         path: the file.
@@ -204,6 +207,12 @@ def load_names(path: Path, public: frozenset[str] = frozenset()) -> NamesModel:
     Raises:
         ValueError: the file is not there or no names model of this format.
     """
+    with _LOADING:
+        return _loaded(path, public)
+
+
+@lru_cache(maxsize=4)
+def _loaded(path: Path, public: frozenset[str]) -> NamesModel:
     from spacy.util import load_model_from_config
     from thinc.api import Config
 

@@ -6,6 +6,7 @@ one that begins with `doubtful` is held, one with `slow` takes a second to hear.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import socket
 import threading
@@ -25,6 +26,7 @@ from voice_pipeline.access.permissions import Role
 from voice_pipeline.api.app import create_app
 from voice_pipeline.api.guard import Guard
 from voice_pipeline.api.listening import server
+from voice_pipeline.codec import encode
 from voice_pipeline.config import Settings, load_settings
 from voice_pipeline.engine.queues import QUEUES, Duty, Limits
 from voice_pipeline.errors import BadInput
@@ -89,10 +91,14 @@ class QuickKit(Kit):
                 shelf.put(recording.id, "RedactedAudio", FLAC), 8000, 1, 1.0, 0.5
             )
 
-        def verify(said: d.Transcript, *_: Any) -> d.Verification:
+        def verify(
+            said: d.Transcript, _f: d.Redaction, text: d.RedactedTranscript, sound: d.RedactedAudio
+        ) -> d.Verification:
             doubt = said.language.startswith("doubtful"[:8])
             reasons = (d.Warning("low_confidence", "Heard too badly."),) if doubt else ()
-            return d.Verification(not doubt, reasons, {}, "", "")
+            assert sound.blob is not None
+            shown = hashlib.sha256(encode(text)).hexdigest()
+            return d.Verification(not doubt, reasons, {}, shown, sound.blob.sha256)
 
         def analyse(recording: d.Recording, _text: d.RedactedTranscript) -> d.CaseNote:
             quote = d.Evidence(0, "the parcel is late", 0.5, 1.0)

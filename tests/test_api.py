@@ -51,7 +51,12 @@ def test_a_call_from_upload_to_every_result(admin: httpx.Client) -> None:
     assert admin.get(f"/v1/calls/{call}/audio").content == FLAC
     log = admin.get(f"/v1/calls/{call}/redaction-log").text.splitlines()
     assert json.loads(log[0])["call"] == call
-    assert admin.get(f"/v1/calls/{call}/vcon").json()["code"] == "not_built"
+    vcon = admin.get(f"/v1/calls/{call}/vcon")
+    assert vcon.headers["content-type"] == "application/vcon"
+    assert vcon.json()["dialog"][0]["interaction_id"] == call
+    tag = {"If-None-Match": vcon.headers["etag"]}
+    assert admin.get(f"/v1/calls/{call}/vcon", headers=tag).status_code == 304
+    assert admin.get(f"/v1/calls/{call}/vcon", params={"revision": 9}).status_code == 404
 
 
 def test_audio_by_ranges(admin: httpx.Client) -> None:

@@ -7,6 +7,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
@@ -333,9 +334,9 @@ def test_an_idle_queue_is_let_go() -> None:
     desk = Desk()
     batcher = desk.batcher()
     assert batcher.run([Sum(1)]) == [2]
-    until(lambda: batcher._thread is None)
+    until(lambda: batcher._threads == 0)
     assert batcher.run([Sum(2)]) == [4], "and the next task starts another"
-    until(lambda: batcher._thread is None)
+    until(lambda: batcher._threads == 0)
 
 
 def test_an_idle_model_can_be_freed() -> None:
@@ -352,3 +353,18 @@ def test_an_idle_model_can_be_freed() -> None:
         gc.collect()
         time.sleep(0.05)
     assert gone() is None
+
+
+def test_two_batches_are_under_way_where_the_device_takes_two() -> None:
+    """While one is computed the next is prepared; every result still goes to its own task."""
+    both = threading.Barrier(2, timeout=20)
+
+    def work(tasks: Sequence[Sum]) -> list[int]:
+        both.wait()  # passes only when two batches are here at once
+        return [2 * task.number for task in tasks]
+
+    batcher: Batcher[Sum, int] = Batcher(
+        work, most=1, linger=0.0, is_short_of_memory=lambda error: False, at_once=2
+    )
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(lambda n: batcher.run([Sum(n)]), (1, 2))) == [[2], [4]]

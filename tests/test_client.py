@@ -42,6 +42,7 @@ def test_from_upload_to_every_result(client: Client, tmp_path: Path) -> None:
     assert client.transcript(call["id"])["turns"][0]["text"] == SHOWN
     assert client.captions(call["id"]).startswith("WEBVTT")
     assert client.audio(call["id"]) == FLAC
+    assert client.vcon(call["id"])["analysis"][0]["body"]["transcript"]["text"] == SHOWN
     assert json.loads(client.redaction_log(call["id"]).splitlines()[0])["call"] == call["id"]
     assert [one["id"] for one in client.search("parcel late", call_ref="c-1")] == [call["id"]]
 

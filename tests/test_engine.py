@@ -62,7 +62,7 @@ class Workshop:
             release=stage("release", lambda _r, _t, _n, v: v),
         )
 
-    def entry(self, outcome: Outcome) -> Entry:
+    def entry(self, outcome: Outcome, read: Callable[[d.Ref[Any]], Any]) -> Entry:
         return Entry({}, None)
 
     def wishes(self, targets: Sequence[str], entry: Entry) -> list[Wish]:
@@ -301,12 +301,17 @@ def test_the_journal_refuses_content() -> None:
 
 def test_the_journal_is_plain_json(store: Store, engine: Engine) -> None:
     """Whoever can write the journal cannot run code in us: nothing in it is pickled."""
-    finish(engine, engine.start(hand_in(store), "p1"))
+    finish(engine, engine.start(hand_in(store), "p1", ["folder:x"]))
+    while not engine.deliveries_finished("c1", ["folder:x"]):
+        time.sleep(0.02)
     with sqlite3.connect(store.root / "engine.db") as db:
-        rows = db.execute("select inputs, output from workflow_status").fetchall()
-        steps = db.execute("select output from operation_outputs").fetchall()
-    assert rows and steps
-    for value in [v for row in rows + steps for v in row if v is not None]:
+        told = [
+            db.execute(f"select {columns}").fetchall()
+            for columns in ("inputs from workflow_input", "output, error from workflow_output",
+                            "output, error from operation_outputs")
+        ]  # fmt: skip
+    assert all(told)
+    for value in [value for rows in told for row in rows for value in row if value is not None]:
         json.loads(value)
 
 

@@ -41,9 +41,9 @@ def whole_call(store: Store, call: str, mark: str = MARK) -> Ref[object]:
     store.register.begin(call, "p", f"{call}.p", 1)
     store.keep_result("ingest", "k", ref, 1.0)
     store.note_progress(call, "ingest", 1.0, 1.0)
-    store.register.index(call, f"he said {mark} twice {mark}")
     store.register.end(
         Revision(call, 0, "p", f"{call}.p", "done", json.dumps({"x": mark}), 1.0),
+        text=f"he said {mark} twice {mark}",
         detail=mark, request_type=mark, flags=f",{mark},", urgency="high", review="required",
     )  # fmt: skip
     store.register.tell(call, "call.noted", why=mark)
@@ -122,7 +122,6 @@ def late_writes(store: Store, ref: Ref[object]) -> list[str]:
         "result": lambda: store.keep_result("mute", "k", ref, 1.0),
         "progress": lambda: store.note_progress(call, "mute", 0.5),
         "delivery": lambda: store.outbox.put_in(call, [Wish("folder:x")], "r"),
-        "index": lambda: store.register.index(call, MARK),
         "route": lambda: RouteChanges(store).add(change),
         "admission": lambda: store.register.admit(admission),
         "draft edit": lambda: Library(store.database).note_draft_edit(
@@ -142,7 +141,7 @@ def late_writes(store: Store, ref: Ref[object]) -> list[str]:
             passed.append(name)
     store.set_received(ref)
     store.open_call(call)
-    assert not store.register.end(revision, detail=MARK)
+    assert not store.register.end(revision, text=MARK, detail=MARK)
     assert not store.register.resubmit(call, "p", 2)
     store.register.begin(call, "p", f"{call}.p-2", 2)
     store.register.fail(call, f"{call}.p", "x", MARK)
@@ -191,7 +190,9 @@ def test_writers_and_an_erasure_at_once_leave_nothing(
                 number += 1
                 mine.shelf.put("c1", "CaseNote", f"{number}".encode())
                 mine.keep_result("mute", f"{number}", ref, 1.0)
-                mine.register.index("c1", f"words {number}")
+                run = f"c1.p-{threading.get_ident()}-{number}"
+                ended = Revision("c1", 0, "p", run, "done", "{}", float(number))
+                mine.register.end(ended, text=f"words {number}")
                 mine.note_progress("c1", f"stage {number % 3}", 0.5)
         except Permanent as error:
             if error.code != "erased":

@@ -7,6 +7,7 @@ heard something else there, which must not survive either.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 from command import SAMPLES, load, run
+from vcon_files import DRAFT, independent, schema_faults, signer
 
 from voice_pipeline.audio import blocks
+from voice_pipeline.cli.exchange import channels_of
+from voice_pipeline.vcon import sign, verify
 
 pytestmark = pytest.mark.slow
 
@@ -120,6 +124,37 @@ def test_nothing_that_a_note_must_not_say(results: dict[str, Path]) -> None:
     for truth, folder in done_ones(results):
         note = json.dumps(load(folder, "note.json")).lower()
         assert [text for text in truth["must_not"] if text.lower() in note] == [], truth["id"]
+
+
+def test_every_vcon_is_sound_and_can_be_signed(results: dict[str, Path]) -> None:
+    """Each released call's vCon keeps the draft's rules, and another JOSE library verifies it."""
+    for truth, folder in done_ones(results):
+        file = (folder / "call.vcon.json").read_bytes()
+        document = json.loads(file)
+        assert verify(file, channels=channels_of).faults == (), truth["id"]
+        assert not DRAFT.is_dir() or schema_faults(document) == [], truth["id"]
+        signed = sign(file, document["uuid"], signer().credentials())
+        assert verify(signed, certificates=[signer().certificate]).ok
+        assert independent(signed, signer().key.public_key()) == file
+    for truth in truths():
+        folder = results[truth["id"]]
+        assert (folder / "call.vcon.json").exists() == (
+            load(folder, "result.json")["status"] == "done"
+        )
+
+
+def test_no_personal_word_is_in_a_vcon(results: dict[str, Path]) -> None:
+    """Neither whole values nor their words one after the other, in any part of the file."""
+    for truth, folder in done_ones(results):
+        document = load(folder, "call.vcon.json")
+        words = " ".join(w["text"] for w in document["analysis"][0]["body"]["words"]).lower()
+        document["dialog"][0].pop("body")
+        text = json.dumps(document, ensure_ascii=False).lower()
+        for span in truth["pii"]:
+            value = truth["turns"][span["turn"]]["text"][span["start"] : span["end"]].lower()
+            if len(value.split()) >= 4 or span["label"] == "PERSON":
+                assert not re.search(rf"\b{re.escape(value)}\b", text), truth["id"]
+                assert not re.search(rf"\b{re.escape(value)}\b", words), truth["id"]
 
 
 def test_most_facts_are_found(results: dict[str, Path]) -> None:

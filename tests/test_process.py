@@ -13,11 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command import CARD_DISPUTE, SAMPLES, load, only_folder, run
+from vcon_files import independent, signer
+
+from voice_pipeline.vcon.content import from_base64url
 
 SCRIPTED = ("--transcriber", "scripted:create")
 EXPECTED_FILES = {
     "result.json", "note.json", "note.md", "transcript.json", "transcript.vtt",
-    "audio.redacted.flac", "redaction_log.jsonl",
+    "audio.redacted.flac", "redaction_log.jsonl", "call.vcon.json",
 }  # fmt: skip
 
 
@@ -51,7 +54,7 @@ def test_a_result_folder_has_every_file(done: Path) -> None:
     assert {path.name for path in folder.iterdir()} == EXPECTED_FILES
     result = load(folder, "result.json")
     assert result["status"] == "done"
-    assert result["absent"] == ["call.vcon.json"]
+    assert result["absent"] == []
     assert result["source"]["channels"] == 2
     assert result["transcriber"] == "scripted 1"
 
@@ -74,6 +77,30 @@ def test_no_personal_word_is_in_any_file(done: Path) -> None:
             data = path.read_bytes().lower()
             for text in telling:
                 assert text.encode() not in data, path
+
+
+def test_the_vcon_holds_the_same(done: Path, tmp_path: Path) -> None:
+    """call.vcon.json is sound, has the folder's own words, audio and log, and can be signed."""
+    folder = only_folder(done)
+    file = folder / "call.vcon.json"
+    verdict = run("vcon", "verify", file)
+    assert verdict.returncode == 0, verdict.stdout
+    document = load(folder, "call.vcon.json")
+    (dialog,) = document["dialog"]
+    assert from_base64url(dialog["body"]) == (folder / "audio.redacted.flac").read_bytes()
+    assert len(dialog["parties"]) == 2 and dialog["start"] == "2026-11-23T00:00:00Z"
+    turns = load(folder, "transcript.json")["turns"]
+    words = [word["text"] for word in document["analysis"][0]["body"]["words"]]
+    assert words == [word["text"] for turn in turns for word in turn["words"]]
+    assert any(word.startswith("[CARD_NUMBER") for word in words)
+    assert document["attachments"][0]["body"] == (folder / "redaction_log.jsonl").read_text()
+    assert "0142 987" not in json.dumps({**document, "dialog": []})
+    key, chain = signer().write(tmp_path, "signer")
+    signed = run("vcon", "export", folder, "--out", tmp_path / "s.vcon", "--sign",
+                 "--key", key, "--cert", chain)  # fmt: skip
+    assert signed.returncode == 0, signed.stderr
+    payload = independent((tmp_path / "s.vcon").read_bytes(), signer().key.public_key())
+    assert payload.strip() == file.read_bytes().strip()
 
 
 def test_metadata_is_kept_redacted(done: Path) -> None:

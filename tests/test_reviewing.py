@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -35,7 +36,7 @@ class Desk(Workshop):
         redact = replace(stages.redact, do=lambda _said: replace(redaction(), policy=policy))
         return replace(stages, redact=redact)
 
-    def entry(self, outcome: Outcome) -> Entry:
+    def entry(self, outcome: Outcome, read: Callable[[d.Ref[Any]], Any]) -> Entry:
         held = outcome.note is None
         return Entry({"review": None if held else "required", "code": "held" if held else None},
                      None if held else "what was said")  # fmt: skip

@@ -229,6 +229,10 @@ class Client:
         """Return the signed redaction log, JSON lines."""
         return self._result(call, "redaction-log", revision).content
 
+    def vcon(self, call: str, revision: int | None = None) -> dict[str, Any]:
+        """Return the call as an unsigned vCon, the muted recording inside."""
+        return cast(dict[str, Any], self._result(call, "vcon", revision).json())
+
     # ------------------------------------------------------------ inside
 
     def _result(self, call: str, what: str, revision: int | None) -> httpx2.Response:

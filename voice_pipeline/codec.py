@@ -10,7 +10,7 @@ import dataclasses
 import json
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from functools import cache
 from typing import Any
@@ -62,48 +62,70 @@ def decode(data: bytes) -> Any:
 
 def plain(value: Any) -> Any:
     """Return a record as JSON values: dicts, lists, strings, numbers, booleans, None."""
+    if value is None or isinstance(value, (str, bool, int, float)):
+        return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {name: plain(getattr(value, name)) for name in _names(type(value))}
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (tuple, list)):
         return [plain(item) for item in value]
     if isinstance(value, date):
         return value.isoformat()
-    if value is None or isinstance(value, (str, bool, int, float)):
-        return value
     raise TypeError(f"{type(value).__name__} has no place in a record")
 
 
 def build(kind: Any, value: Any) -> Any:
     """Build a value of a declared type from JSON values."""
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin is Ref or kind is Ref:
-        return Ref(value["call"], value["kind"], value["sha256"])
-    if dataclasses.is_dataclass(kind):
-        hints: dict[str, Any] = _hints(typing.cast(typing.Hashable, kind))
-        if unknown := set(value) - set(hints):
-            raise TypeError(f"unknown fields: {sorted(unknown)}")
-        return typing.cast(Any, kind)(
-            **{key: build(hints[key], item) for key, item in value.items()}
-        )
-    if origin in (typing.Union, types.UnionType):
-        if value is None:
-            return None
-        return build(next(a for a in arguments if a is not type(None)), value)
-    if origin is tuple:
-        if len(arguments) == 2 and arguments[1] is Ellipsis:
-            return tuple(build(arguments[0], item) for item in value)
-        return tuple(build(a, item) for a, item in zip(arguments, value, strict=True))
-    if isinstance(origin, type) and issubclass(origin, Mapping):
-        return {key: build(arguments[1], item) for key, item in value.items()}
-    if kind is date:
-        return date.fromisoformat(value)
-    if kind is float:
-        return float(value)
-    return value
+    return _builder(kind)(value)
 
 
 @cache
-def _hints(kind: Any) -> dict[str, Any]:
-    return typing.get_type_hints(kind)
+def _names(kind: type[Any]) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(kind))
+
+
+@cache
+def _builder(kind: Any) -> Callable[[Any], Any]:
+    """Return what builds values of a type; worked out once, since an hour has 10,000 words."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Ref or kind is Ref:
+        return lambda value: Ref(value["call"], value["kind"], value["sha256"])
+    if dataclasses.is_dataclass(kind):
+        return _record_builder(kind)
+    if origin in (typing.Union, types.UnionType):
+        given = _builder(next(a for a in arguments if a is not type(None)))
+        return lambda value: None if value is None else given(value)
+    if origin is tuple:
+        if len(arguments) == 2 and arguments[1] is Ellipsis:
+            each = _builder(arguments[0])
+            return lambda value: tuple(map(each, value))
+        parts = [_builder(argument) for argument in arguments]
+        return lambda value: tuple(do(one) for do, one in zip(parts, value, strict=True))
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        item = _builder(arguments[1])
+        return lambda value: {key: item(one) for key, one in value.items()}
+    if kind is date:
+        return date.fromisoformat
+    if kind is float:
+        return float
+    return _same
+
+
+def _record_builder(kind: Any) -> Callable[[Any], Any]:
+    fields: dict[str, Callable[[Any], Any]] | None = None
+
+    def make(value: Any) -> Any:
+        nonlocal fields
+        if fields is None:  # not before: a record may hold records of its own kind
+            hints = typing.get_type_hints(kind)
+            fields = {name: _builder(hint) for name, hint in hints.items()}
+        if unknown := set(value) - fields.keys():
+            raise TypeError(f"unknown fields: {sorted(unknown)}")
+        return kind(**{key: fields[key](item) for key, item in value.items()})
+
+    return make
+
+
+def _same(value: Any) -> Any:
+    return value

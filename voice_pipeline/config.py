@@ -345,6 +345,11 @@ class Settings(BaseSettings):
         default_factory=lambda: Telemetry.model_validate({}),
         description="traces: `otlp_endpoint` of a collector, `otlp_headers`; default: none",
     )
+    phone_country: str | None = Field(
+        None,
+        pattern=r"^[1-9]\d{0,3}$",
+        description="calling code, for example 44, of phone numbers that begin with one 0",
+    )
     jobs: int = Field(1, ge=1, le=64, description="calls worked on at once by `process`")
 
     @classmethod

@@ -30,7 +30,7 @@ def entry(outcome: Outcome, read: Callable[[Ref[Any]], Any]) -> Entry:
     """Return the entry of a call from the records that its outcome names."""
     recording: Recording = read(outcome.recording)
     values: dict[str, Any] = {"duration": recording.duration, "name": recording.name}
-    for name in ("queue", "agent", "team", "customer_ref", "call_ref", "started_at"):
+    for name in ("queue", "agent", "team", "customer_ref", "call_ref", "started_at", "phone_key"):
         if recording.metadata.get(name):
             values[name] = recording.metadata[name][:200]
     verdict: Verification = read(outcome.verification)

@@ -108,6 +108,18 @@ class Erasing:
         rows = find(scope, filters={"customer_ref": customer}, limit=EVERY_CALL)
         return tuple(row.call for row in rows)
 
+    def of_phone(self, key: str, scope: Scope) -> tuple[str, ...]:
+        """Return the calls that came from a number, by its key.
+
+        Raises:
+            BadInput: there is none (code `not_found`).
+        """
+        find = self._store.register.find
+        rows = find(scope, filters={"phone_key": key}, limit=EVERY_CALL)
+        if not rows:
+            raise BadInput("there is no call from this number", code="not_found")
+        return tuple(row.call for row in rows)
+
     def preview(self, calls: Sequence[str]) -> Preview:
         """Say what would go, by kind, and what is under legal hold; nothing is changed."""
         counts, held = [], {}

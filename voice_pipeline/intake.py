@@ -12,13 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, Protocol
 
 from redaction import stamps
 from voice_pipeline import audio
 from voice_pipeline.codec import encode
 from voice_pipeline.domain import Received, Ref
 from voice_pipeline.errors import BadInput
+from voice_pipeline.phones import KEY
 from voice_pipeline.store import Store
 
 BLOCK = 1 << 20  # bytes
@@ -52,6 +53,7 @@ AUDIO_SUFFIXES = frozenset(
         ".alaw",
     ]
 )
+VCON_SUFFIX = ".vcon"
 KNOWN_METADATA = frozenset(
     [
         "call_ref",
@@ -64,12 +66,23 @@ KNOWN_METADATA = frozenset(
         "language",
         "refund_limit",
         "historical",
+        "vcon_ref",
     ]
 )
 
 # Returns a text without its personal data; `strict` keeps identifiers but not payment data.
 Scrub = Callable[[str, bool], str]
 AgentChannel = Literal["auto", "left", "right"]
+
+
+class Source(Protocol):
+    """A recording that can be opened again: a file, or what another file held."""
+
+    @property
+    def name(self) -> str:
+        """Base name, as handed in."""
+
+    def open(self, mode: Literal["rb"]) -> BinaryIO: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +94,15 @@ class Found:
     faults: tuple[tuple[Path, BadInput], ...]
 
 
-def find_recordings(paths: Sequence[Path], leave_out: Path | None = None) -> Found:
+def find_recordings(
+    paths: Sequence[Path], leave_out: Path | None = None, *, vcons: bool = True
+) -> Found:
     """Return the recordings among `paths`: named files as they are, folders walked.
 
     Args:
         paths: files and folders.
         leave_out: a folder that is not walked, because results are written there.
+        vcons: whether NAME.vcon inside a folder is a recording, too.
 
     Inside a folder a file counts when its name or its content says audio; the rest is skipped
     and counted. Hidden files and folders are left alone.
@@ -104,7 +120,8 @@ def find_recordings(paths: Sequence[Path], leave_out: Path | None = None) -> Fou
                 for p in path.rglob("*")
                 if p.is_file() and not _hidden(p, path) and not _inside(p, leave_out)
             )
-            calls = [p for p in inside if p.suffix.lower() in AUDIO_SUFFIXES or _is_audio(p)]
+            suffixes = AUDIO_SUFFIXES | {VCON_SUFFIX} if vcons else AUDIO_SUFFIXES
+            calls = [p for p in inside if p.suffix.lower() in suffixes or _is_audio(p)]
             skipped += len(inside) - len(calls)
             files += calls
             if not calls:
@@ -177,7 +194,7 @@ def started_on(metadata: Mapping[str, str]) -> date | None:
 
 
 def identify(
-    path: Path, agent_channel: AgentChannel, language: str, transcript: bytes | None = None
+    path: Source, agent_channel: AgentChannel, language: str, transcript: bytes | None = None
 ) -> tuple[str, str]:
     """Return (call id, sha256 of the bytes): the same file with the same settings is one call.
 
@@ -201,7 +218,7 @@ def identify(
 
 def receive(
     store: Store,
-    path: Path,
+    path: Source,
     call: str,
     sha256: str,
     *,
@@ -249,30 +266,62 @@ def record_received(
     scrub: Scrub,
     transcript: bytes | None = None,
 ) -> Ref[Received]:
-    """Keep the `Received` record of a recording whose bytes are sealed, and return its name.
+    """Keep the `Received` record of a recording whose bytes are sealed, and return its name."""
+    record = received_record(
+        audio,
+        name,
+        size,
+        metadata=metadata,
+        agent_channel=agent_channel,
+        language=language,
+        scrub=scrub,
+        transcript=(
+            None
+            if transcript is None
+            else store.shelf.put(audio.call, "ImportedTranscript", transcript)
+        ),
+    )
+    ref = store.shelf.put(audio.call, "Received", encode(record))
+    store.set_received(ref)
+    return ref
+
+
+def received_record(
+    audio: Ref[Any],
+    name: str,
+    size: int,
+    *,
+    metadata: Mapping[str, str],
+    agent_channel: AgentChannel,
+    language: str,
+    scrub: Scrub,
+    transcript: Ref[Any] | None = None,
+) -> Received:
+    """Return what is kept of how a recording was handed in, without personal data.
 
     Args:
         audio: the sealed bytes.
         name: the file's base name, as handed in.
         size: bytes.
+        transcript: made elsewhere; sealed.
     """
-    call = audio.call
-    record = Received(
-        call=call,
+    return Received(
+        call=audio.call,
         name=scrub_name(name, scrub),
         sha256=audio.sha256,
         size=size,
         audio=audio,
-        metadata={k: scrub(v, k in KNOWN_METADATA) for k, v in sorted(metadata.items())},
+        metadata={k: _without_data(k, v, scrub) for k, v in sorted(metadata.items())},
         agent_channel=agent_channel,
         language=language,
-        transcript=(
-            None if transcript is None else store.shelf.put(call, "ImportedTranscript", transcript)
-        ),
+        transcript=transcript,
     )
-    ref = store.shelf.put(call, "Received", encode(record))
-    store.set_received(ref)
-    return ref
+
+
+def _without_data(key: str, value: str, scrub: Scrub) -> str:
+    if key == "phone_key" and KEY.fullmatch(value):
+        return value  # a hash in letters
+    return scrub(value, key in KNOWN_METADATA)
 
 
 def scrub_name(name: str, scrub: Scrub) -> str:
@@ -293,7 +342,7 @@ def _scrubbed(text: str, scrub: Scrub) -> str:
     return text if clean == words else clean
 
 
-def _open(path: Path) -> BinaryIO:
+def _open(path: Source) -> BinaryIO:
     try:
         return path.open("rb")
     except OSError as error:

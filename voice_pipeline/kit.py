@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -30,7 +30,7 @@ from voice_pipeline.delivery.courier import Courier
 from voice_pipeline.delivery.desk import Desk
 from voice_pipeline.delivery.packing import Packing
 from voice_pipeline.delivery.targets import Targets
-from voice_pipeline.domain import CaseNote, Recording
+from voice_pipeline.domain import CaseNote, Recording, Ref
 from voice_pipeline.embedding import build_embedder
 from voice_pipeline.engine.durable import Engine, Entry
 from voice_pipeline.engine.queues import Duty
@@ -43,6 +43,7 @@ from voice_pipeline.knowledge.library import Library
 from voice_pipeline.knowledge.shelf import open_knowledge
 from voice_pipeline.opening import build_tracing, open_store
 from voice_pipeline.overview import Overview, look
+from voice_pipeline.phones import phone_key
 from voice_pipeline.pipeline import Outcome, Stages
 from voice_pipeline.policy.load import load_pack
 from voice_pipeline.policy.pack import Pack, Words
@@ -387,6 +388,9 @@ class Kit:
                 if s.seconds is not None
             },
             log=self.evidence.log(outcome, plan).data,
+            transcript_sha256=outcome.transcript.sha256 if outcome.transcript else None,
+            received_at=self.store.made_at(outcome.recording),
+            verified_at=self.store.made_at(outcome.verification),
         )
 
     def notes(self) -> Iterator[CaseNote]:
@@ -400,8 +404,8 @@ class Kit:
                     if error.code != "erased":
                         raise
 
-    def entry(self, outcome: Outcome) -> Entry:
-        return entry(outcome, self.engine.read)
+    def entry(self, outcome: Outcome, read: Callable[[Ref[Any]], Any]) -> Entry:
+        return entry(outcome, read)
 
     def check_targets(self, targets: Sequence[str]) -> None:
         """Refuse targets that cannot be built, before the first call."""
@@ -435,6 +439,21 @@ class Kit:
     def scrub(self, text: str, identifiers: bool) -> str:
         """Return a name or metadata value without personal data."""
         return self._scrubber(text, identifiers)
+
+    def phone_key(self, number: str) -> str:
+        """Return the key of a phone number; raises as `phones.phone_key`."""
+        return phone_key(number, self.store.signing_seed(), self.settings.phone_country)
+
+    def with_phone_key(self, metadata: Mapping[str, str]) -> dict[str, str]:
+        """Return metadata with the key of its `phone` in place of the number.
+
+        Raises:
+            BadInput: it is no phone number (code `meta`).
+        """
+        known = dict(metadata)
+        if (number := known.pop("phone", None)) is not None:
+            known["phone_key"] = self.phone_key(number)
+        return known
 
     def purge(self) -> int:
         """Destroy what is older than the policy allows; return how many recordings.

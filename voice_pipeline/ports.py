@@ -200,6 +200,9 @@ class ConnectorTraits:
     """What a connector can do, so that whoever sends knows what it must see to itself."""
 
     idempotent: bool = False  # the target makes one record of a key, however often it comes
+    # It can be asked for a key. Where it cannot and is not idempotent, an answer that was lost on
+    # its way may mean a second message: fit for alerts, not for records.
+    searchable: bool = True
     updates: bool = True  # a later revision changes the call's record instead of making another
     matches: bool = False  # it can look for the customer
     limits: Mapping[str, int] = field(default_factory=dict)  # characters that a field takes
@@ -222,6 +225,8 @@ class Connector(Protocol):
 
     def find(self, parcel: Parcel) -> Receipt | None:
         """Return the receipt of an earlier write of this parcel's key, if the target has one.
+
+        Where `traits.searchable` is False it cannot be asked, and None means nothing.
 
         Raises:
             Retryable, Misconfigured: as `deliver`.

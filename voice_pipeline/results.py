@@ -27,12 +27,12 @@ from voice_pipeline.domain import (
     Verification,
     Warning,
 )
-from voice_pipeline.errors import Misconfigured
+from voice_pipeline.errors import BadInput, Misconfigured
 from voice_pipeline.note import note_json, note_page, note_warnings
 from voice_pipeline.ports import Shelf
+from voice_pipeline.vcon import Released, VconFile, redacted_vcon
 
-# Files of CONTRACTS that a later release will write.
-NOT_BUILT = ("call.vcon.json",)
+VCON = "call.vcon.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,9 @@ class CallResult:
     versions: Mapping[str, Any]
     timings: Mapping[str, float]  # seconds a stage
     log: bytes | None  # the signed redaction log
+    transcript_sha256: str | None  # of the released record, as it is kept
+    received_at: float  # seconds since the epoch
+    verified_at: float  # when its redaction was verified
 
     @property
     def warnings(self) -> tuple[Warning, ...]:
@@ -104,7 +107,7 @@ def result_json(result: CallResult) -> dict[str, Any]:
             "findings": len(result.redaction.findings),
             "verified": result.verification.passed,
         },
-        "absent": [*NOT_BUILT],
+        "absent": [],
     }
 
 
@@ -148,6 +151,36 @@ def held_note(result: CallResult) -> dict[str, Any]:
     }
 
 
+def vcon_file(result: CallResult, shelf: Shelf, *, audio_url: str | None = None) -> VconFile:
+    """Return `call.vcon.json`, unsigned.
+
+    Args:
+        result: of a released call.
+        shelf: where the muted audio is.
+        audio_url: where readers get the muted audio; None: it is inline.
+
+    Raises:
+        BadInput: the call is held (code `held`), or as `redacted_vcon`.
+    """
+    blob = result.audio.blob if result.audio is not None else None
+    if result.transcript is None or result.audio is None or blob is None or result.note is None:
+        raise BadInput(f"call {result.call} is held: nothing of it leaves", code="held")
+    released = Released(
+        recording=result.recording,
+        verification=result.verification,
+        transcript=result.transcript,
+        transcript_sha256=result.transcript_sha256 or "",
+        audio=result.audio,
+        note=note_json(result.note),
+        log=result.log or b"",
+        sound=lambda: shelf.open(blob),
+        received_at=result.received_at,
+        verified_at=result.verified_at,
+        release=str(result.versions["voice_pipeline"]),
+    )
+    return redacted_vcon(released, audio_url=audio_url)
+
+
 def write_results(out: Path, result: CallResult, shelf: Shelf) -> Path:
     """Write `out/<call_id>/` and return it.
 
@@ -159,6 +192,9 @@ def write_results(out: Path, result: CallResult, shelf: Shelf) -> Path:
         part.mkdir(parents=True, exist_ok=True)
         for name, data in _files(result):
             (part / name).write_bytes(data)
+        if result.note is not None and result.transcript is not None:
+            with (part / VCON).open("wb") as target:
+                target.writelines(vcon_file(result, shelf).pieces())
         if result.audio is not None and result.audio.blob is not None:
             with (
                 shelf.open(result.audio.blob) as source,
@@ -214,6 +250,7 @@ __all__ = [
     "held_note",
     "result_json",
     "transcript_json",
+    "vcon_file",
     "warnings_of",
     "write_results",
 ]

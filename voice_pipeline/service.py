@@ -21,16 +21,18 @@ from typing import Any, Self
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from voice_pipeline.codec import encode
 from voice_pipeline.domain import Ref
 from voice_pipeline.engine.queues import BACKFILL, CRM, LIVE, Duty, Lanes
-from voice_pipeline.errors import BadInput, PipelineError, Retryable
-from voice_pipeline.intake import AgentChannel, check_metadata, record_received
+from voice_pipeline.errors import BadInput, Permanent, PipelineError, Retryable
+from voice_pipeline.intake import AgentChannel, check_metadata, received_record
 from voice_pipeline.kit import Kit
 from voice_pipeline.store.rows import Admission, CallRow
 
 log = logging.getLogger(__name__)
 
 LOOK = 1.0  # seconds between looks for calls that nobody has handed over
+GATHER = 0.05  # seconds in which arrivals gather, so that one look finds them
 SIDES: tuple[AgentChannel, ...] = ("auto", "left", "right")
 DAY = 86_400.0  # seconds
 UPKEEP = 60.0  # seconds between rounds of upkeep
@@ -167,7 +169,8 @@ class Service:
 
     def _dispatch(self) -> None:
         while not self._stop.is_set():
-            self._wake.wait(LOOK)
+            if self._wake.wait(LOOK):
+                self._stop.wait(GATHER)
             self._wake.clear()
             try:
                 while not self._stop.is_set() and self.hand_over():
@@ -179,7 +182,8 @@ class Service:
         """Give admitted calls to the engine; return how many. Twice is as good as once."""
         register, engine = self.kit.store.register, self.kit.engine
         lanes = tuple(self.kit.settings.serve.lanes)
-        rows = register.waiting(backfill=False) or self._old_ones()
+        rows = register.waiting()  # live ones first
+        rows = [row for row in rows if not row.backfill] or self._allowed(rows)
         for row in rows:
             received: Ref[Any] = Ref(row.call, "Received", row.received_sha256 or "")
             run = engine.submit(
@@ -193,13 +197,12 @@ class Service:
                 engine.erase(row.call)  # erased since it was found waiting
         return len(rows)
 
-    def _old_ones(self) -> list[CallRow]:
-        """Return old recordings to hand over now: a few ahead, so that a pause is soon felt."""
-        store, ahead = self.kit.store, self.kit.settings.serve.backfill_ahead
-        rows = store.register.waiting(ahead, backfill=True)
-        if not rows or store.backlog.paused() is not None:
+    def _allowed(self, rows: list[CallRow]) -> list[CallRow]:
+        """Return the old recordings to hand over now: a few ahead, so that a pause is soon felt."""
+        backlog, ahead = self.kit.store.backlog, self.kit.settings.serve.backfill_ahead
+        if not rows or backlog.paused() is not None:
             return []
-        return rows[: max(0, ahead - store.backlog.in_hand())]
+        return rows[: max(0, ahead - backlog.in_hand())]
 
     def _history(self) -> float:
         days: float = self.kit.settings.serve.history_days
@@ -234,9 +237,11 @@ class Arrival:
         self.size = 0
         self._stack = ExitStack()
         self._store.open_call(self.call)
-        self._writer = self._stack.enter_context(self._store.shelf.create(self.call, "Audio"))
+        self._writer = self._stack.enter_context(
+            self._store.shelf.create(self.call, "Audio", checked=False)
+        )  # `finish` asks, when it enters the name
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         self.size += self._writer.write(data)
 
     def abandon(self) -> None:
@@ -271,15 +276,14 @@ class Arrival:
         try:
             if not self.size:
                 raise BadInput("the file is empty; hand in a recording", code="empty_file")
-            checked = check_metadata(metadata)
+            checked = service.kit.with_phone_key(check_metadata(metadata))
             channel = _side(checked.pop("agent_channel", "auto"))
         except BadInput:
             self.abandon()
             raise
         self._stack.close()
         audio = self._writer.ref
-        received = record_received(
-            store,
+        record = received_record(
             audio,
             name,
             self.size,
@@ -288,10 +292,10 @@ class Arrival:
             language=checked.get("language", "auto").lower(),
             scrub=service.kit.scrub,
         )
-        record = service.kit.engine.read(received)
         if targets is None:
             automatic = service.kit.targets.automatic(sender.tenant, checked.get("queue"))
             targets = () if backfill else automatic
+        received = store.shelf.put(self.call, "Received", encode(record), checked=False)
         body = json.dumps([audio.sha256, channel, sorted(checked.items())])
         admission = Admission(
             call=self.call,
@@ -314,6 +318,9 @@ class Arrival:
             row = store.register.admit(admission)
         except BadInput:
             store.drop_call(self.call)
+            raise
+        except Permanent:  # erased before it was there
+            store.shelf.delete_call(self.call)
             raise
         if row.call != self.call:
             store.drop_call(self.call)

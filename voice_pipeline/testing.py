@@ -213,7 +213,8 @@ def connector_contract(
     assert receipt.key == "contract-1", "the receipt names the key"
     assert receipt.external_id, "the receipt names the record in the target"
     again, retried = make(), replace(one, first_try=False)
-    assert again.find(retried) == receipt, "a written key is found by another process"
+    if first.traits.searchable:
+        assert again.find(retried) == receipt, "a written key is found by another process"
     assert again.deliver(retried) == receipt, "the same key again is the same record"
     other = again.deliver(two)
     assert other.external_id != receipt.external_id, "another call is another record"

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from voice_pipeline import __version__
 from voice_pipeline.api import (
+    backfill,
     calls,
     deliveries,
     erasure,
@@ -104,7 +105,9 @@ def create_app(service: Service, guard: Guard) -> FastAPI:
     app.state.seen = seen
     protect(app, guard)
     problems.install(app)
-    parts = (uploads, imports, calls, results, erasure, reviews, vault, deliveries)
+    parts = (
+        uploads, imports, calls, results, erasure, reviews, vault, deliveries, backfill,
+    )  # fmt: skip
     figures = metrics.router(keyed=service.kit.settings.serve.metrics == "key")
     for router in (*(part.router for part in parts), probes, figures):
         app.include_router(router, responses=problems.RESPONSES)

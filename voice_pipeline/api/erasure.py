@@ -43,6 +43,9 @@ class Wanted(BaseModel):
 
     calls: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=10_000)] = []
     customer_ref: Annotated[str, Field(max_length=200)] | None = None
+    phone: Annotated[str, Field(max_length=40)] | None = Field(
+        None, description="every call that came from this number; it is not kept"
+    )
     reason: Why
     preview: bool = Field(False, description="say what would go; nothing is erased")
 
@@ -71,15 +74,17 @@ def erase(
 def request_erasure(request: Request, who: Eraser, body: Wanted) -> Any:
     """The same for many calls; `preview` says what would go, by kind."""
     service: Service = request.app.state.service
-    erasing, reach = service.kit.erasing, scope(who)
+    erasing, reach, calls = service.kit.erasing, scope(who), list(body.calls)
+    if body.phone is not None:
+        calls += erasing.of_phone(service.kit.phone_key(body.phone), reach)
     if body.preview:
-        theirs = erasing.of_customer(body.customer_ref, reach) if body.customer_ref else body.calls
+        theirs = erasing.of_customer(body.customer_ref, reach) if body.customer_ref else calls
         for call in theirs:
             known_call(request, who, call)
         found = erasing.preview(theirs)
         return {"calls": found.calls, "would_erase": found.counts, "held": found.held}
     asked = erasing.propose(
-        reach, calls=body.calls, customer=body.customer_ref, reason=body.reason, by=name_of(who)
+        reach, calls=calls, customer=body.customer_ref, reason=body.reason, by=name_of(who)
     )
     return _carried_out(request, who, asked)
 

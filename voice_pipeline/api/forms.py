@@ -31,11 +31,13 @@ class Form:
 class FormReader:
     """Feed it the body; bytes of the part `file` go to the sink."""
 
-    def __init__(self, content_type: str, sink: Callable[[bytes], object], largest: int) -> None:
+    def __init__(
+        self, content_type: str, sink: Callable[[memoryview], object], largest: int
+    ) -> None:
         """
         Args:
             content_type: the request's header.
-            sink: takes the file's bytes.
+            sink: takes the file's bytes, and keeps no view of them.
             largest: bytes of the file.
 
         Raises:
@@ -119,16 +121,15 @@ class FormReader:
             self.form.fields[self._name] = b""
 
     def _data(self, data: bytes, start: int, end: int) -> None:
-        piece = data[start:end]
         if self._name == "file":
-            self._size += len(piece)
+            self._size += end - start
             if self._size > self._largest:
                 raise BadInput(
                     f"the recording is larger than {self._largest:,} bytes", code="too_large"
                 )
-            self._sink(piece)
+            self._sink(memoryview(data)[start:end])
             return
-        kept = self.form.fields[self._name] + piece
+        kept = self.form.fields[self._name] + data[start:end]
         if len(kept) > LARGEST_FIELD:
             raise BadInput("a field of the form is larger than 64 KiB", code="too_large")
         self.form.fields[self._name] = kept

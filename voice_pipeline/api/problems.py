@@ -51,7 +51,6 @@ STATUS = {
     "cut_upload": 400,
     "bad_form": 400,
     "slow_upload": 408,
-    "not_built": 501,
 }
 
 

@@ -22,7 +22,7 @@ from voice_pipeline.codec import build
 from voice_pipeline.domain import Ref
 from voice_pipeline.errors import BadInput
 from voice_pipeline.pipeline import Outcome
-from voice_pipeline.results import captions, transcript_json
+from voice_pipeline.results import captions, transcript_json, vcon_file
 from voice_pipeline.service import Service
 from voice_pipeline.store.rows import Revision
 
@@ -168,13 +168,24 @@ def redaction_log(
 
 
 @router.get(
-    "/v1/calls/{call}/vcon", summary="The call as an IETF vCon", **sends("application/json")
+    "/v1/calls/{call}/vcon", summary="The call as an IETF vCon", **sends("application/vcon")
 )
 def vcon(
-    request: Request, call: str, who: Annotated[Principal, Depends(allowed("vcon.read"))]
+    request: Request,
+    call: str,
+    who: Annotated[Principal, Depends(allowed("vcon.read"))],
+    revision: Which = None,
 ) -> Response:
-    released(request, who, call, None)
-    raise BadInput("this release writes no vCon yet", code="not_built")
+    """Send the unsigned form, redacted, with the muted recording inside."""
+    outcome = released(request, who, call, revision)
+    service: Service = request.app.state.service
+    result = service.kit.result(outcome, ended(request, who, call, revision).plan)
+    file = vcon_file(result, service.kit.store.shelf)
+    headers = {"ETag": f'"{file.identity}"', "Cache-Control": "private, no-cache"}
+    if request.headers.get("if-none-match") == headers["ETag"]:
+        return Response(status_code=304, headers=headers)
+    look(request, who, "vcon.read", "vcon", call)
+    return StreamingResponse(file.pieces(), media_type="application/vcon", headers=headers)
 
 
 @router.get("/v1/calls/{call}/audio", summary="The muted recording as FLAC", **sends("audio/flac"))

@@ -19,6 +19,7 @@ from voice_pipeline.service import Arrival, Sender, Service
 from voice_pipeline.store.rows import CallRow
 
 PIECE = 1 << 20  # bytes that are sealed at once
+RESET = 0.2  # seconds between two moves of the time at which a sender counts as gone
 SLACK = 1 << 20  # bytes of a body beside the recording
 
 router = APIRouter(route_class=GuardedRoute, tags=["calls"])
@@ -102,24 +103,27 @@ def _finish(
 
 async def _read(request: Request, reader: FormReader, timeout: float) -> None:
     """Feed the body to the reader in pieces; one that stops sending is cut."""
-    pending = bytearray()
-    stream = request.stream()
-    while True:
-        try:
-            async with asyncio.timeout(timeout):
-                chunk = await anext(stream, None)
-        except TimeoutError as error:
-            raise BadInput(
-                f"nothing came for {timeout:g} seconds; send the recording again",
-                code="slow_upload",
-            ) from error
-        if chunk is None:
-            break
-        pending += chunk
-        if len(pending) >= PIECE:
-            await run_in_threadpool(reader.feed, bytes(pending))
-            pending.clear()
-    await run_in_threadpool(reader.feed, bytes(pending))
+    pending: list[bytes] = []
+    size, clock = 0, asyncio.get_running_loop().time
+    try:
+        async with asyncio.timeout(timeout) as limit:
+            set_at = clock()
+            async for chunk in request.stream():
+                pending.append(chunk)
+                size += len(chunk)
+                if size >= PIECE:
+                    limit.reschedule(None)  # how long sealing takes is no fault of the sender
+                    await run_in_threadpool(reader.feed, b"".join(pending))
+                    pending, size = [], 0
+                    limit.reschedule((set_at := clock()) + timeout)
+                elif clock() - set_at > RESET:
+                    limit.reschedule((set_at := clock()) + timeout)
+    except TimeoutError as error:
+        raise BadInput(
+            f"nothing came for {timeout:g} seconds; send the recording again",
+            code="slow_upload",
+        ) from error
+    await run_in_threadpool(reader.feed, b"".join(pending))
 
 
 def _length(request: Request) -> int:

@@ -20,6 +20,7 @@ from voice_pipeline.cli.keys import access_log_app, keys_app
 from voice_pipeline.cli.knowledge import knowledge_app
 from voice_pipeline.cli.machine import machine_app
 from voice_pipeline.cli.running import running_app
+from voice_pipeline.cli.vcon import vcon_app
 from voice_pipeline.cli.ways import ways_app
 from voice_pipeline.errors import BadInput, Misconfigured, PipelineError
 
@@ -44,6 +45,7 @@ calls_app.add_typer(decide_app)
 app.add_typer(knowledge_app, name="knowledge")
 app.add_typer(keys_app, name="keys")
 app.add_typer(access_log_app, name="access-log")
+app.add_typer(vcon_app, name="vcon")
 app.add_typer(master_key_app, name="master-key")
 app.command(epilog="Example: voice-pipeline --data state backup /backups/monday")(backup)
 app.add_typer(deliveries_app, name="deliveries")

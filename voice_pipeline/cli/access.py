@@ -210,11 +210,11 @@ def _note(
 ) -> None:
     log.append(
         None, permission, what, call=call, address="command line", outcome=outcome,
-        account=_account(),
+        account=account(),
     )  # fmt: skip
 
 
-def _account() -> str:
+def account() -> str:
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:  # a container's number without a name

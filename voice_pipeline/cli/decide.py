@@ -29,6 +29,13 @@ def erase(
         list[str] | None, typer.Argument(help="Call ids; with --verify, or that of an erasure.")
     ] = None,
     customer: Customer = None,
+    phone: Annotated[
+        Path | None,
+        typer.Option(
+            help="A file with a phone number, or - for stdin: every call that came from it, where "
+            "the metadata said `phone`. The number stands in no history and no log."
+        ),
+    ] = None,
     file: Annotated[
         Path | None, typer.Option("--list", help="A file of call ids, one a line.")
     ] = None,
@@ -63,6 +70,7 @@ def erase(
         calls=calls or (),
         file=file,
         customer=customer,
+        phone=phone,
         tenant=tenant,
         reason=reason,
         by=by,

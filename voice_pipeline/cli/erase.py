@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ class Order:
     calls: Sequence[str]
     file: Path | None
     customer: str | None
+    phone: Path | None  # a file that holds the number
     tenant: str
     reason: str
     by: str
@@ -57,8 +59,9 @@ def erase(order: Order, *, data: Path | None, config: Path | None) -> int:
             return _report(erasing.check_receipt(_text(order.receipt)), order.as_json)
         if order.approve is not None:
             return _carry_out(erasing, order, order.approve, four_eyes=settings.erase.four_eyes)
-        calls = [*order.calls, *_listed(order.file)]
-        scope = Scope(order.tenant)
+        calls, scope = [*order.calls, *_listed(order.file)], Scope(order.tenant)
+        if order.phone is not None:
+            calls += erasing.of_phone(kit.phone_key(_text(order.phone)), scope)
         if order.verify:
             return _report(erasing.check(_meant(erasing, kit, calls)), order.as_json)
         if order.preview:
@@ -199,7 +202,7 @@ def _listed(file: Path | None) -> list[str]:
 
 def _text(file: Path) -> str:
     try:
-        return file.read_text("utf-8")
+        return sys.stdin.read() if str(file) == "-" else file.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{file}: cannot be read ({type(error).__name__})", code="unreadable") from (
             None

@@ -20,10 +20,19 @@ from voice_pipeline.cli import exit_code, show
 from voice_pipeline.config import load_settings
 from voice_pipeline.domain import Received, Ref
 from voice_pipeline.errors import Misconfigured, PipelineError
-from voice_pipeline.intake import AgentChannel, find_recordings, identify, parse_metadata, receive
+from voice_pipeline.intake import (
+    AgentChannel,
+    Source,
+    check_metadata,
+    find_recordings,
+    identify,
+    parse_metadata,
+    receive,
+)
 from voice_pipeline.kit import Kit
 from voice_pipeline.pairing import Transcripts, read_transcript
 from voice_pipeline.results import CallResult, write_results
+from voice_pipeline.ways_in.containers import unpack
 
 POLL = 0.05  # seconds between looks at running calls
 PATIENCE = 3.0  # seconds in which a delivery that fails is tried again
@@ -89,7 +98,7 @@ def run(request: Request) -> int:
     if "data" not in settings.model_fields_set:
         settings = settings.model_copy(update={"data": request.out / ".state"})
     _check_out(request.out)
-    found = find_recordings(request.paths, leave_out=request.out)
+    found = find_recordings(request.paths, leave_out=request.out, vcons=request.transcript is None)
     tally = Tally(faults=list(found.faults), skipped=found.skipped)
     for path, fault in found.faults:
         show.fault(path, fault)
@@ -101,6 +110,7 @@ def run(request: Request) -> int:
             diarizer=request.diarizer,
         )
         kit.check_targets(request.targets)
+        metadata = kit.with_phone_key(metadata)
         shift = _Shift(kit, plan, request, metadata, tally, settings.jobs, made_elsewhere)
         shift.work(deque(found.files))
     show.report(tally, request, plan=plan)
@@ -169,7 +179,8 @@ class _Shift:
                 named = self._transcripts.beside(path)
                 transcript = read_transcript(named)
                 named = path
-            call, sha = identify(path, request.agent_channel, request.language, transcript)
+            source, known, side = self._opened(path)
+            call, sha = identify(source, side, request.language, transcript)
             if call in self._known:
                 self._tally.twice.append(path)
                 return None
@@ -179,11 +190,11 @@ class _Shift:
             if received is None or not busy:
                 received = receive(
                     kit.store,
-                    path,
+                    source,
                     call,
                     sha,
-                    metadata=self._metadata,
-                    agent_channel=request.agent_channel,
+                    metadata=known,
+                    agent_channel=side,
                     language=request.language,
                     scrub=kit.scrub,
                     transcript=transcript,
@@ -193,6 +204,21 @@ class _Shift:
             self._fail(named, error)
             return None
         return Job(path, call, received, run_name)
+
+    def _opened(self, path: Path) -> tuple[Source, dict[str, str], AgentChannel]:
+        """Return a recording, what is known of it, and which side is the agent."""
+        side = self._request.agent_channel
+        if not path.is_file():
+            return path, self._metadata, side
+        try:
+            with path.open("rb") as file:
+                inside = unpack(file, path.name, self._kit.settings)
+        except OSError:
+            return path, self._metadata, side  # whoever reads it next says what is wrong
+        if inside is None:
+            return path, self._metadata, side
+        known = check_metadata({**inside.metadata, **self._metadata})
+        return inside, known, inside.agent_channel if side == "auto" else side
 
     def _settle(self, job: Job) -> bool:
         """Finish a job that has ended; return whether it has."""

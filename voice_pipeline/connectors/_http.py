@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 import httpx2
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from voice_pipeline.addresses import is_public
+from voice_pipeline.connectors._address import address_of, trusted
 from voice_pipeline.errors import Misconfigured, Permanent, Retryable
 
 LARGEST = 1 << 20  # bytes of an answer
@@ -51,7 +51,7 @@ class HttpOptions(BaseModel):
         plain = parts.username is None and parts.password is None and not parts.fragment
         if parts.scheme not in ("http", "https") or not parts.hostname or not plain:
             raise ValueError("takes https://HOST/PATH without user, password or fragment")
-        return text.rstrip("/")
+        return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,8 @@ class Http:
                 on the open internet.
         """
         self._options = options
-        self.base = options.url
+        self.url = options.url  # as it was given: some servers mind a slash at its end
+        self.base = options.url.rstrip("/")
         parts = urlsplit(options.url)
         self._secure = parts.scheme == "https"
         if not self._secure and not options.private:
@@ -107,7 +108,8 @@ class Http:
                 code="target_address",
             )
         self._client = httpx2.Client(
-            verify=_trust(options.ca),
+            # Certificates take a while to read, and plain http shows none.
+            verify=trusted(options.ca) if self._secure or options.ca else False,
             timeout=httpx2.Timeout(options.timeout, connect=min(CONNECT, options.timeout)),
             headers={"User-Agent": "voice-pipeline", **(headers or {})},
             follow_redirects=False,
@@ -125,17 +127,19 @@ class Http:
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         accept: tuple[int, ...] = (),
+        largest: int = LARGEST,
     ) -> Answer:
         """Send one request and return its answer.
 
         Args:
             method: GET, POST, ...
-            path: behind the target's URL; or a whole URL of the same server.
+            path: behind the target's URL; or a whole URL of the same server; empty: the URL itself.
             content: bytes of the body; or
             body: JSON values of the body.
             params: of the query.
             headers: beside those of every request.
             accept: statuses from 300 on that are no fault, for example 404.
+            largest: bytes of an answer.
 
         Raises:
             Retryable: `target_unreachable`, `target_busy`, `target_failed`, `no_answer`,
@@ -145,15 +149,17 @@ class Http:
                 (`target_moved`), shows a certificate that is not good (`target_certificate`), or
                 its address may not be asked (`target_address`).
         """
-        url = path if path.startswith(f"{self.base}/") else self.base + path
+        whole = path.startswith(f"{self.base}/")
+        url = path if whole else self.base + path if path else self.url
         sent = dict(headers or {})
         if body is not None:
-            content = json.dumps(body, ensure_ascii=False).encode()
+            content = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
             sent.setdefault("Content-Type", "application/json")
         target = httpx2.URL(url)
         if params:
             target = target.copy_merge_params(dict(params))
-        address = self._address(target)
+        port = target.port or (443 if target.scheme == "https" else 80)
+        address = address_of(target.host, port, private=self._options.private)
         request = self._client.build_request(
             method,
             target.copy_with(host=address),
@@ -161,33 +167,14 @@ class Http:
             headers=sent | {"Host": target.netloc.decode("ascii")},
             extensions={"sni_hostname": target.host},
         )
-        answer = self._sent(request)
+        answer = self._sent(request, largest)
         _check(answer, accept)
         return answer
 
     def close(self) -> None:
         self._client.close()
 
-    def _address(self, url: httpx2.URL) -> str:
-        """Return the address to connect to; the one that was looked at is the one that is asked."""
-        port = url.port or (443 if url.scheme == "https" else 80)
-        try:
-            told = socket.getaddrinfo(url.host, port, type=socket.SOCK_STREAM)
-        except OSError as error:
-            raise Retryable(
-                f"the server's name leads nowhere ({type(error).__name__})",
-                code="target_unreachable",
-            ) from None
-        addresses = [str(one[4][0]) for one in told]
-        if not self._options.private and not all(is_public(one) for one in addresses):
-            raise Misconfigured(
-                "the server has a private, loopback or link-local address; set `private = true` "
-                "in the target's options if it is yours",
-                code="target_address",
-            )
-        return addresses[0]
-
-    def _sent(self, request: httpx2.Request) -> Answer:
+    def _sent(self, request: httpx2.Request, largest: int) -> Answer:
         watch = _Watch()
         request.extensions["trace"] = watch.see
         timer = threading.Timer(self._options.timeout, watch.cut)
@@ -199,7 +186,7 @@ class Http:
                 body = bytearray()
                 for piece in answer.iter_bytes():
                     body += piece
-                    if len(body) > LARGEST:
+                    if len(body) > largest:
                         raise Retryable("the server's answer has no end", code="bad_answer")
                 if watch.over:  # without a length, an answer that was cut looks whole
                     raise Retryable("the server answers too slowly", code="no_answer")
@@ -298,12 +285,3 @@ def _not_connected(error: Exception) -> Retryable | Misconfigured:
     return Retryable(
         f"the server cannot be reached ({type(error).__name__})", code="target_unreachable"
     )
-
-
-def _trust(ca: Path | None) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=str(ca) if ca else None)
-    except (OSError, ssl.SSLError) as error:
-        raise Misconfigured(
-            f"{ca}: no certificates to be read ({type(error).__name__})", code="target_certificate"
-        ) from None

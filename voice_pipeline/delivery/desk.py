@@ -36,9 +36,9 @@ EXAMPLE: Mapping[str, Any] = {
     "next_step": None, "actions": [], "commitments": [], "missing_information": [], "also": [],
     "outcome": {"value": "unresolved", "evidence": []}, "open_questions": [], "sections": [],
     "cancellation_reason": None, "sentiment": {"start": None, "end": None}, "suggestions": [],
-    "route": {"queue": "test", "owner": "test", "priority": 3, "reasons": []}, "unverified": [],
-    "escalations": [], "review": {"required": False, "reasons": []}, "draft": None,
-    "measures": {}, "no_article": None, "provenance": {},
+    "route": {"queue": "test", "owner": "test", "priority": "normal", "reasons": []},
+    "unverified": [], "escalations": [], "review": {"required": False, "reasons": []},
+    "draft": None, "measures": {}, "no_article": None, "provenance": {},
 }  # fmt: skip
 
 

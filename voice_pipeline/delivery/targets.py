@@ -100,15 +100,17 @@ class Targets:
         if settings is None:
             return self._by_hand(name)
         try:
+            own = read_mapping(settings.mapping) if settings.mapping else None
+            offer = {"secret": secret} | ({} if own is None else {"mapped": list(own)})
             connector: Connector = adapters.load("connectors", settings.use).build(
-                settings.options, offer={"secret": secret}
+                settings.options, offer=offer
             )
             if unknown := sorted(set(settings.fields) - set(EVERY)):
                 raise Misconfigured(
                     f"fields: a note has no {unknown[0]}; it has {', '.join(EVERY)}", code="target"
                 )
             traits = connector.traits
-            given = read_mapping(settings.mapping) if settings.mapping else traits.mapping
+            given = traits.mapping if own is None else own
             mapped = Mapped(given, settings.fields, traits.limits)
         except Misconfigured as error:
             raise Misconfigured(f"target {name}: {error.message}", code=error.code) from error

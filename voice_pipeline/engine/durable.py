@@ -1,7 +1,8 @@
 """Runs `pipeline.understand` durably: each stage once, each result kept, a dead process replaced.
 
-DBOS journals which stage of which call has finished (names only); our own memo keeps the sealed
-result under call, stage, version and inputs. Refuses to put content into the journal.
+DBOS knows which calls are under way, where, and what was started for them (names only); our own
+memo keeps each stage's sealed result under call, stage, version and inputs, and a run that begins
+anew finds it there. Refuses to put content into the journal.
 """
 
 from __future__ import annotations
@@ -9,14 +10,13 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import sqlalchemy as sa
-from dbos import DBOS, SetEnqueueOptions, SetWorkflowID, StepOptions
-from dbos._error import DBOSMaxStepRetriesExceeded
+from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
 
 from voice_pipeline.codec import build, plain
 from voice_pipeline.domain import Received, Ref
@@ -24,7 +24,7 @@ from voice_pipeline.engine.executors import Executor
 from voice_pipeline.engine.forgetting import forget_runs
 from voice_pipeline.engine.heartbeats import Heartbeats
 from voice_pipeline.engine.journal import JournalSerializer
-from voice_pipeline.engine.memo import FORGOTTEN, Memo
+from voice_pipeline.engine.memo import FORGOTTEN, Held, Memo
 from voice_pipeline.engine.naming import (
     OPEN,
     attempt,
@@ -34,8 +34,16 @@ from voice_pipeline.engine.naming import (
     run_name,
     runs_of,
 )
+from voice_pipeline.engine.patience import (
+    STOPPED,
+    STORAGE_PAUSES,
+    Watch,
+    patiently,
+    stopped,
+)
 from voice_pipeline.engine.queues import CALLS, RUN, Duty, Lanes, register
-from voice_pipeline.errors import BadInput, Permanent, PipelineError, Retryable
+from voice_pipeline.engine.running import DurableRun
+from voice_pipeline.errors import BadInput, Permanent, PipelineError
 from voice_pipeline.pipeline import Outcome, Stages, understand
 from voice_pipeline.ports import Stage
 from voice_pipeline.store import Store
@@ -50,7 +58,6 @@ log = logging.getLogger(__name__)
 # stages they had finished are not repeated.
 APPLICATION_VERSION = "3"
 MAX_RECOVERIES = 20  # a call that keeps killing its process is given up after so many
-STAGE_ATTEMPTS = 3  # for Retryable errors, with growing pauses
 POLL = 0.1  # seconds
 ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 PRUNED_AT_ONCE = 1000
@@ -65,8 +72,12 @@ class Workshop(Protocol):
     def wishes(self, targets: Sequence[str], entry: Entry) -> Sequence[Wish]:
         """Say what goes into the outbox for a call that is done."""
 
-    def entry(self, outcome: Outcome) -> Entry:
-        """Say what the register should know of a call that has ended."""
+    def entry(self, outcome: Outcome, read: Callable[[Ref[Any]], Any]) -> Entry:
+        """Say what the register should know of a call that has ended.
+
+        Args:
+            read: returns a kept record.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +148,8 @@ class Engine:
             @DBOS.workflow(name="stage", max_recovery_attempts=MAX_RECOVERIES)
             def stage(plan: str, name: str, refs: Sequence[Ref[Any]]) -> Ref[Any]:
                 do: Stage[Any] = getattr(self._workshop.stages(plan), name)
-                result: Ref[Any] = DBOS.run_step(_options(name), self.memo.do, do, refs)
-                return result
+                held = self.memo.held(refs[0].call)
+                return patiently(lambda: self.memo.do(do, refs, held))
 
             self._call, self._stage = call, stage
             DBOS.launch()
@@ -166,7 +177,9 @@ class Engine:
             if found.status == "SUCCESS":
                 outcome: Outcome = DBOS.retrieve_workflow(run).get_result()
                 if outcome.note is not None:
-                    wishes = self._workshop.wishes(targets, self._workshop.entry(outcome))
+                    wishes = self._workshop.wishes(
+                        targets, self._workshop.entry(outcome, self.read)
+                    )
                     self._store.outbox.put_in(received.call, wishes, outcome.note.sha256)
                 return run
             if found.status in OPEN:
@@ -272,7 +285,7 @@ class Engine:
             if row.status == "PENDING" and self.alive(row.executor_id or ""):
                 continue
             received, plan, targets, *rest = row.input["args"]
-            DBOS.cancel_workflow(row.workflow_id)
+            self.cancel(row.workflow_id)
             lanes = Lanes.build(rest[0] if rest else {})
             self.submit(received, plan, targets, attempt(row.workflow_id) + 1, lanes)
             count += 1
@@ -376,40 +389,64 @@ class Engine:
     ) -> Outcome:
         """Run the pipeline and keep in the register how it went. Every write can be repeated."""
         call, run = received.call, str(DBOS.workflow_id)
-        self.register.begin(call, plan, run, attempt(run))
+        number = attempt(run)
+        patiently(lambda: self.register.begin(call, plan, run, number), STORAGE_PAUSES)
         log.info("call taken up", extra={"call": call})
         row = self.register.get(call) if lanes or self._tracing.on else None
         if lanes and row is not None and row.status == "cancelled":  # between row and queue
-            raise Permanent("the work on the call was stopped", code="cancelled")
+            raise stopped()
         if row is not None and lanes:
             self._tracing.waited("queue calls", row.received_at, lambda: row.trace, call=call)
+        watch = Watch(self.database, run, number, queued=bool(lanes))
+        held = self.memo.held(call, watch)
         try:
             with self._tracing.span("call", lambda: row.trace if row else None, call=call):
-                outcome = understand(
-                    received, _DurableRun(self, plan, lanes), self._workshop.stages(plan)
-                )
+                under_way = self._run(held, watch, plan, Lanes.build(lanes))
+                outcome = understand(received, under_way, self._workshop.stages(plan))
+                watch.ask()  # nothing calls a delivery back
         except PipelineError as error:
             log.warning("call failed", extra={"call": call, "code": error.code})
             if lanes and self.again(run, error):
-                self.register.resubmit(call, plan, attempt(run) + 1)
-            else:
+                self.register.resubmit(call, plan, number + 1)
+            elif error.code != STOPPED:
                 self.register.fail(call, run, error.code, error.message)
             raise
-        self._ended(outcome, run, time.time(), targets)
+        self._ended(outcome, run, time.time(), targets, held)
         return outcome
 
-    def _ended(self, outcome: Outcome, run: str, at: float, targets: Sequence[str] = ()) -> None:
+    def _run(self, held: Held, watch: Watch, plan: str, lanes: Lanes) -> DurableRun:
+        return DurableRun(
+            self.memo,
+            held,
+            watch,
+            lanes,
+            elsewhere=lambda stage, refs: self.in_lane(plan, stage, refs, lanes.priority),
+            forget=self.forget,
+        )
+
+    def _ended(
+        self,
+        outcome: Outcome,
+        run: str,
+        at: float,
+        targets: Sequence[str] = (),
+        held: Held | None = None,
+    ) -> None:
         """Keep how a run ended, and what is to be delivered, in one transaction."""
-        entry = self._workshop.entry(outcome)
+        entry = self._workshop.entry(outcome, lambda ref: self.memo.read(ref, held))
         call, plan = parts(run)
-        if entry.text is not None:
-            self.register.index(call, entry.text)
         text = json.dumps(plain(outcome), sort_keys=True)
         revision = Revision(call, 0, plan, run, outcome.status, text, at)
-        self.register.end(
-            revision, entry.counts, lambda db: self._put_out(db, outcome, targets, entry),
-            **entry.values,
-        )  # fmt: skip
+        patiently(
+            lambda: self.register.end(
+                revision,
+                entry.counts,
+                entry.text,
+                lambda db: self._put_out(db, outcome, targets, entry),
+                **entry.values,
+            ),
+            STORAGE_PAUSES,
+        )
         log.info(f"call {outcome.status}", extra={"call": call, "code": entry.values.get("code")})
 
     def _put_out(
@@ -445,39 +482,3 @@ class Engine:
             self._store.count({("takeovers", ""): float(taken)})
             log.warning("runs of a worker that is gone were taken over: %d", taken)
         return taken
-
-
-class _DurableRun:
-    """`ports.Run` for one call: every step journaled."""
-
-    def __init__(self, engine: Engine, plan: str, lanes: Mapping[str, Any]) -> None:
-        self._engine, self._plan = engine, plan
-        self._lanes = Lanes.build(lanes)
-
-    def step(self, stage: Stage[Any], *refs: Ref[Any]) -> Any:
-        try:
-            if stage.lane in self._lanes.names:
-                return self._engine.in_lane(self._plan, stage, refs, self._lanes.priority)
-            return DBOS.run_step(_options(stage.name), self._engine.memo.do, stage, refs)
-        except DBOSMaxStepRetriesExceeded as given_up:
-            last = given_up.errors[-1] if given_up.errors else None
-            if isinstance(last, PipelineError):  # says what did not answer
-                raise last from given_up
-            raise
-
-    def look(self, ref: Ref[Any], /) -> Any:
-        return self._engine.read(ref)
-
-    def forget(self, *refs: Ref[Any]) -> None:
-        DBOS.run_step({"name": "forget"}, self._engine.forget, refs)
-
-
-def _options(name: str) -> StepOptions:
-    return {
-        "name": name,
-        "retries_allowed": True,
-        "max_attempts": STAGE_ATTEMPTS,
-        "interval_seconds": 0.5,
-        "backoff_rate": 4.0,
-        "should_retry": lambda error: isinstance(error, Retryable),
-    }

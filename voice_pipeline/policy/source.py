@@ -19,6 +19,7 @@ Place = tuple[str | int, ...]
 
 MAX_BYTES = 2_000_000  # a pack file is written by people; more is a mistake
 DEEPEST = 50  # levels of nesting; a pack has five
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # PyYAML may be built without the quick one
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ def parse(path: Path, text: str) -> Source:
     """
     try:
         _refuse_tricks(path, text)
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = yaml.compose(text, Loader=LOADER)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise Refused([Fault(path, line, f"is not YAML: {error.problem}")]) from None
@@ -100,7 +101,7 @@ def parse(path: Path, text: str) -> Source:
 def _refuse_tricks(path: Path, text: str) -> None:
     """Refuse what makes a short text a large or endless one, before it is built."""
     depth = 0
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+    for event in yaml.parse(text, Loader=LOADER):
         depth += isinstance(event, yaml.CollectionStartEvent)
         depth -= isinstance(event, yaml.CollectionEndEvent)
         if depth > DEEPEST:

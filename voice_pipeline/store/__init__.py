@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from redaction.hashes import HashKey
 from voice_pipeline.domain import Ref
 from voice_pipeline.errors import Misconfigured, Permanent
-from voice_pipeline.store import tallies
+from voice_pipeline.store import memos, tallies
 from voice_pipeline.store.backlog import Backlog
 from voice_pipeline.store.blobs import Bucket, open_blobs
 from voice_pipeline.store.database import (
@@ -29,8 +29,8 @@ from voice_pipeline.store.database import (
     deciding,
     migrate,
     open_database,
-    put_row,
     retry_on_faults,
+    single,
 )
 from voice_pipeline.store.decisions import Decisions
 from voice_pipeline.store.erasure import Eraser
@@ -116,6 +116,7 @@ class Store:
                 code="data_folder",
             ) from error
         retry_on_faults(self.database)
+        self._single = single(self.database)
         self._url = database
         self.register = Register(self.database)
         self.backlog = Backlog(self.database)
@@ -261,7 +262,7 @@ class Store:
 
     def _key_of(self, call: str) -> bytes:
         if call not in self._keys:
-            with self.database.connect() as db:
+            with self._single.connect() as db:
                 wrapped = db.scalar(sa.select(calls.c.wrapped_key).where(calls.c.call == call))
             if wrapped is None:
                 raise erased(call)
@@ -321,41 +322,40 @@ class Store:
 
     def result(self, call: str, stage: str, key: str) -> Ref[Any] | None:
         """Return the kept result of a stage on the same inputs, if it still exists."""
-        where = (results.c.call == call) & (results.c.stage == stage) & (results.c.key == key)
-        with self.database.connect() as db:
-            row = db.execute(sa.select(results.c.kind, results.c.sha256).where(where)).first()
-        return Ref(call, row.kind, row.sha256) if row else None
+        with self._single.connect() as db:
+            return memos.first(db, call, stage, key)
+
+    def results(self, call: str) -> dict[tuple[str, str], Ref[Any]]:
+        """Return every kept result of a call by stage and key."""
+        with self._single.connect() as db:
+            return memos.every(db, call)
 
     def keep_result(
         self, stage: str, key: str, ref: Ref[Any], seconds: float, audio: float = 0.0
-    ) -> None:
+    ) -> memos.Kept:
         """Keep what a stage gave, that it is done, and how long it took.
 
         Args:
+            ref: a record that is on the shelf.
             audio: seconds of the recording that it worked on; 0: it does not matter to it.
+
+        Returns:
+            What stands: this, or what another process gave on the same inputs before.
+
+        Raises:
+            Permanent: the call was erased (code `erased`); its record is gone again.
         """
-        now = time.time()
-        row = {
-            "call": ref.call,
-            "stage": stage,
-            "key": key,
-            "kind": ref.kind,
-            "sha256": ref.sha256,
-            "seconds": seconds,
-            "made_at": now,
-        }
-        done = {"call": ref.call, "stage": stage, "share": 1.0, "seconds": seconds, "at": now}
-        with self.database.begin() as db:
-            new = add_new(db, results, row)
-            put_row(db, progress, done)
-            check_kept(db, ref.call)
-            if new:  # last, since everybody adds to the same sums
-                spent = {("stage_seconds", stage): seconds, ("stage_runs", stage): 1.0}
-                tallies.count(db, {**spent, ("stage_audio", stage): audio})
+        try:
+            with self._single.begin() as db:
+                return memos.keep(db, stage, key, ref, seconds, audio)
+        except Permanent:
+            self._keys.pop(ref.call, None)
+            self.shelf.delete_call(ref.call)
+            raise
 
     def count(self, added: tallies.Tallies) -> None:
         """Add to the sums that figures are made of."""
-        with self.database.begin() as db:
+        with self._single.begin() as db:
             tallies.count(db, added)
 
     def made_at(self, ref: Ref[Any]) -> float:
@@ -399,13 +399,11 @@ class Store:
     def note_progress(
         self, call: str, stage: str, share: float, seconds: float | None = None
     ) -> None:
-        row = {"call": call, "stage": stage, "share": share, "seconds": seconds, "at": time.time()}
-        with self.database.begin() as db:
-            put_row(db, progress, row)
-            check_kept(db, call)
+        with self._single.begin() as db:
+            memos.note(db, call, stage, share, seconds)
 
     def progress(self, call: str) -> list[StageProgress]:
-        with self.database.connect() as db:
+        with self._single.connect() as db:
             rows = db.execute(
                 sa.select(progress).where(progress.c.call == call).order_by(progress.c.at)
             ).all()

@@ -7,8 +7,10 @@ which of the two it talks to. Refuses any third kind.
 from __future__ import annotations
 
 import hashlib
+import math
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
@@ -23,6 +25,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from voice_pipeline.errors import Misconfigured, Retryable
 
+UNASKED = 1.0  # seconds for which a connection that was used is believed to be there
 POSTGRES = ("postgres", "postgresql", "postgresql+psycopg")  # spellings of a URL's first word
 # What a waiting or forgotten transaction may cost others; PostgreSQL's own defaults are for ever.
 LOCK_TIMEOUT, IDLE_TIMEOUT = 30, 120  # seconds
@@ -75,16 +78,16 @@ def sqlite_engine(path: Path) -> sa.Engine:
 def postgres_engine(url: str) -> sa.Engine:
     """Open a PostgreSQL database by its URL; connects only when first used.
 
-    A connection that the server dropped meanwhile is replaced before it is used. A process that
-    hangs inside a transaction loses it after two minutes, so that its locks cannot stop others.
+    A connection that was idle and that the server dropped meanwhile is replaced before it is used.
+    A process that hangs inside a transaction loses it after two minutes, so that its locks cannot
+    stop others.
 
     Raises:
         Misconfigured: the URL is none, or of another kind of database (code `database_url`).
     """
-    return sa.create_engine(
+    engine = sa.create_engine(
         postgres_url(url),
         hide_parameters=True,  # an error is logged; values may be personal
-        pool_pre_ping=True,
         pool_recycle=1800,
         pool_size=10,
         max_overflow=20,
@@ -96,6 +99,21 @@ def postgres_engine(url: str) -> sa.Engine:
             f"-c idle_in_transaction_session_timeout={IDLE_TIMEOUT}s",
         },
     )
+
+    @sa.event.listens_for(engine, "checkin")
+    def rest(_connection: Any, record: Any) -> None:
+        record.info["rests_since"] = time.monotonic()
+
+    @sa.event.listens_for(engine, "checkout")
+    def look(connection: Any, record: Any, _proxy: Any) -> None:
+        if time.monotonic() - record.info.get("rests_since", math.inf) < UNASKED:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise sa.exc.InvalidatePoolError from error  # the others are older still
+
+    return engine
 
 
 def postgres_url(text: str) -> sa.URL:
@@ -117,8 +135,6 @@ def retry_on_faults(engine: sa.Engine) -> None:
 
     @sa.event.listens_for(engine, "handle_error")
     def translate(context: sa.engine.ExceptionContext) -> Exception | None:
-        if context.is_pre_ping:  # the pool replaces the connection by itself
-            return None
         fault = context.original_exception
         if isinstance(fault, sqlite3.Error):
             passing = (fault.sqlite_errorcode & 0xFF) in SQLITE_FAULTS if _coded(fault) else False
@@ -155,6 +171,16 @@ def deciding(engine: sa.Engine, about: str = "") -> Iterator[sa.Connection]:
         yield connection
 
 
+def single(engine: sa.Engine) -> sa.Engine:
+    """Return the same database for work of one statement each.
+
+    PostgreSQL then needs no transaction around it: one trip to the server instead of four.
+    """
+    if engine.dialect.name == "sqlite":  # whose way of beginning would be changed for good
+        return engine
+    return engine.execution_options(isolation_level="AUTOCOMMIT")
+
+
 def add_new(db: sa.Connection, table: sa.Table, row: Mapping[str, Any]) -> bool:
     """Add a row unless a unique key of it is taken; return whether it was added."""
     statement = _insert(db)(table).values(dict(row)).on_conflict_do_nothing()
@@ -168,18 +194,6 @@ def put_row(db: sa.Connection, table: sa.Table, row: Mapping[str, Any]) -> None:
     rest = {name: value for name, value in row.items() if name not in keys}
     statement = _insert(db)(table).values(dict(row))
     db.execute(statement.on_conflict_do_update(index_elements=keys, set_=rest))
-
-
-def add_to(
-    db: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]], column: str
-) -> None:
-    """Add each row, or its number in `column` to that of the row with the same primary key."""
-    keys = [one.name for one in table.primary_key]
-    statement = _insert(db)(table)
-    added = table.c[column] + statement.excluded[column]
-    db.execute(
-        statement.on_conflict_do_update(index_elements=keys, set_={column: added}), list(rows)
-    )
 
 
 def migrate(engine: sa.Engine) -> None:

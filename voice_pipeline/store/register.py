@@ -16,22 +16,54 @@ import sqlalchemy as sa
 
 from voice_pipeline.errors import BadInput
 from voice_pipeline.store import tallies, texts
-from voice_pipeline.store.database import add_new, deciding
-from voice_pipeline.store.kept import check_kept, erased, is_kept
+from voice_pipeline.store.database import add_new, deciding, single
+from voice_pipeline.store.kept import erased, is_kept
 from voice_pipeline.store.rows import Admission, CallRow, Event, Revision, Scope
 from voice_pipeline.store.tables import calls, events, idempotency, revisions
 
 ERASING = "erasing"  # in place of a run: what is outside this database has not gone yet
 FINAL = ("held", "done", "failed", "cancelled", "erased")
-METADATA = ("queue", "agent", "team", "customer_ref", "call_ref", "started_at")
-FILTERS = ("status", "agent", "team", "customer_ref", "call_ref", "request_type", "review")
+METADATA = ("queue", "agent", "team", "customer_ref", "call_ref", "started_at", "phone_key")
+FILTERS = (
+    "status", "agent", "team", "customer_ref", "call_ref", "request_type", "review", "phone_key",
+)  # fmt: skip
+
+
+def _columns() -> list[sa.Column[Any]]:
+    return [calls.c[name] for name in CallRow.__dataclass_fields__]
+
+
+# Statements of every call, put together once. `this` is the call, so that `call` stays a column.
+_THIS = calls.c.call == sa.bindparam("this")
+_ROW = sa.select(*_columns()).where(_THIS)
+_WAITING = (
+    sa.select(*_columns())
+    .where(calls.c.status == "received", calls.c.run.is_(None), calls.c.plan.is_not(None))
+    .order_by(calls.c.backfill, calls.c.received_at)
+)
+_ADMIT = (
+    calls.update()
+    .where(_THIS, calls.c.wrapped_key.is_not(None))
+    .values(status="received", run=None, code=None, detail=None, ended_at=None)
+    .values(
+        {name: sa.bindparam(name) for name in (
+            "received_sha256", "received_at", "tenant", "plan", "targets", "name", "sha256", "size",
+            "uploaded_by", "backfill", "trace", "duplicate_of", *METADATA,
+        )}
+    )
+)  # fmt: skip
+_TELL = sa.text(
+    "insert into events (tenant, queue, type, call, at, data) "
+    "select tenant, queue, :type, call, cast(:at as double precision), :data from calls "
+    "where call = :call"
+)
 
 
 class Register:
     """Rows of calls in one database; safe for several processes at once."""
 
     def __init__(self, database: sa.Engine) -> None:
-        self._database = database
+        self._database, self._single = database, single(database)
 
     # ------------------------------------------------------------ coming in
 
@@ -71,40 +103,26 @@ class Register:
                 if known.call != a.call:
                     return self._row(db, known.call)
             values = {
-                "received_sha256": a.received_sha256, "received_at": time.time(),
-                "tenant": a.tenant, "status": "received", "plan": a.plan, "run": None,
-                "targets": json.dumps(list(a.targets)), "name": a.name[:400], "sha256": a.sha256,
-                "size": a.size, "uploaded_by": a.uploaded_by, "backfill": a.backfill,
-                "trace": a.trace,
-                "duplicate_of": twin, "code": None, "detail": None, "ended_at": None,
-                **{name: _short(a.metadata.get(name)) for name in METADATA},
+                "this": a.call, "received_sha256": a.received_sha256, "received_at": time.time(),
+                "tenant": a.tenant, "plan": a.plan, "targets": json.dumps(list(a.targets)),
+                "name": a.name[:400], "sha256": a.sha256, "size": a.size,
+                "uploaded_by": a.uploaded_by, "backfill": a.backfill, "trace": a.trace,
+                "duplicate_of": twin, **{name: _short(a.metadata.get(name)) for name in METADATA},
             }  # fmt: skip
-            kept = (calls.c.call == a.call) & calls.c.wrapped_key.is_not(None)
-            if not db.execute(calls.update().where(kept).values(**values)).rowcount:
+            if not db.execute(_ADMIT, values).rowcount:
                 raise erased(a.call)
             self._event(db, "call.received", a.call)
             return self._row(db, a.call)
 
     def twin(self, tenant: str, sha256: str) -> str | None:
         """Return the tenant's earliest call of a file with these bytes that was not erased."""
-        with self._database.connect() as db:
+        with self._single.connect() as db:
             return _twin(db, tenant, sha256, "")
 
-    def waiting(self, limit: int = 100, *, backfill: bool | None = None) -> list[CallRow]:
-        """Return calls that were admitted and not yet handed to the engine, live ones first.
-
-        Args:
-            limit: at most so many.
-            backfill: only old recordings, or only live ones; None: both.
-        """
-        query = sa.select(*_columns()).where(
-            calls.c.status == "received", calls.c.run.is_(None), calls.c.plan.is_not(None)
-        )
-        if backfill is not None:
-            query = query.where(calls.c.backfill == backfill)
-        query = query.order_by(calls.c.backfill, calls.c.received_at).limit(limit)
-        with self._database.connect() as db:
-            return [CallRow(*row) for row in db.execute(query).all()]
+    def waiting(self, limit: int = 100) -> list[CallRow]:
+        """Return calls that were admitted and not yet handed to the engine, live ones first."""
+        with self._single.connect() as db:
+            return [CallRow(*row) for row in db.execute(_WAITING.limit(limit)).all()]
 
     def handed_over(self, call: str, run: str, attempt: int) -> bool:
         """Note which run works on an attempt of a call; return whether the call still exists.
@@ -113,7 +131,7 @@ class Register:
         """
         here = (calls.c.call == call) & calls.c.wrapped_key.is_not(None)
         known = sa.case((calls.c.attempt == attempt, run), else_=calls.c.run)
-        with self._database.begin() as db:
+        with self._single.begin() as db:
             return db.execute(calls.update().where(here).values(run=known)).rowcount > 0
 
     # ------------------------------------------------------------ changing
@@ -131,6 +149,7 @@ class Register:
         self,
         revision: Revision,
         counts: tallies.Tallies | None = None,
+        text: str | None = None,
         also: Callable[[sa.Connection], None] = lambda db: None,
         **values: Any,
     ) -> bool:
@@ -140,9 +159,10 @@ class Register:
             revision: its `number` is chosen here.
             counts: what is added to the tallies.
             also: what else belongs to it, in the same transaction; not for a call that is past it.
+            text: the call's redacted text, by which it is found from now on; None: what was.
             values: columns of the call that the run found out.
         """
-        with deciding(self._database) as db:
+        with deciding(self._database, revision.call) as db:
             known = db.scalar(
                 sa.select(revisions.c.number).where(
                     revisions.c.call == revision.call, revisions.c.run == revision.run
@@ -152,6 +172,8 @@ class Register:
                 return False
             if not is_kept(db, revision.call, changing=True):
                 return False
+            if text is not None:
+                texts.put(db, revision.call, text)
             newest = db.scalar(
                 sa.select(sa.func.max(revisions.c.number)).where(revisions.c.call == revision.call)
             )
@@ -192,16 +214,6 @@ class Register:
         if changed:
             self._event(db, event, row.call, {"revision": row.revision})
         return bool(changed)
-
-    def index(self, call: str, body: str) -> None:
-        """Make a call's redacted text searchable, instead of what was there.
-
-        Raises:
-            Permanent: the call was erased (code `erased`).
-        """
-        with deciding(self._database, call) as db:
-            check_kept(db, call)
-            texts.put(db, call, body)
 
     def begin(self, call: str, plan: str, run: str, attempt: int) -> None:
         """A run has taken a call up; a second time, after a crash, nothing changes.
@@ -273,9 +285,8 @@ class Register:
 
     def get(self, call: str, scope: Scope | None = None) -> CallRow | None:
         """Return a call's row, if it is in scope; None as the scope: whoever's it is."""
-        query = sa.select(*_columns()).where(calls.c.call == call)
-        with self._database.connect() as db:
-            row = db.execute(_within(query, scope)).first()
+        with self._single.connect() as db:
+            row = db.execute(_within(_ROW, scope), {"this": call}).first()
         return CallRow(*row) if row else None
 
     def find(
@@ -321,7 +332,7 @@ class Register:
         if before is not None:
             query = query.where(sa.tuple_(calls.c.received_at, calls.c.call) < before)
         query = query.order_by(calls.c.received_at.desc(), calls.c.call.desc()).limit(limit)
-        with self._database.connect() as db:
+        with self._single.connect() as db:
             return [CallRow(*row) for row in db.execute(query).all()]
 
     def revision(self, call: str, number: int | None = None) -> Revision | None:
@@ -329,7 +340,7 @@ class Register:
         query = sa.select(revisions).where(revisions.c.call == call)
         if number is not None:
             query = query.where(revisions.c.number == number)
-        with self._database.connect() as db:
+        with self._single.connect() as db:
             row = db.execute(query.order_by(revisions.c.number.desc()).limit(1)).first()
         return Revision(*row) if row else None
 
@@ -338,7 +349,7 @@ class Register:
         query = sa.select(revisions).order_by(revisions.c.made_at, revisions.c.number)
         if call is not None:
             query = query.where(revisions.c.call == call)
-        with self._database.connect() as db:
+        with self._single.connect() as db:
             return [Revision(*row) for row in db.execute(query).all()]
 
     def earlier(self, call: str, customer_ref: str, days: float) -> int:
@@ -364,7 +375,7 @@ class Register:
         query = sa.select(events).where(events.c.number > after, events.c.tenant == scope.tenant)
         if scope.queues is not None:
             query = query.where(events.c.queue.in_(sorted(scope.queues)))
-        with self._database.connect() as db:
+        with self._single.connect() as db:
             rows = db.execute(query.order_by(events.c.number).limit(limit)).all()
         return [Event(*row) for row in rows]
 
@@ -374,13 +385,13 @@ class Register:
         Calls of a release that had no register look so, whatever they came to.
         """
         query = sa.select(calls.c.call).where(calls.c.plan.is_(None)).limit(1)
-        with self._database.connect() as db:
+        with self._single.connect() as db:
             return db.scalar(query) is not None
 
     def counts(self) -> dict[str, int]:
         """Return how many calls are in each state."""
         query = sa.select(calls.c.status, sa.func.count()).group_by(calls.c.status)
-        with self._database.connect() as db:
+        with self._single.connect() as db:
             return {row[0]: row[1] for row in db.execute(query)}
 
     def counts_of(self, states: Sequence[str]) -> int:
@@ -388,7 +399,7 @@ class Register:
         query = sa.select(sa.func.count()).where(
             calls.c.status.in_(states), calls.c.backfill.is_(False)
         )
-        with self._database.connect() as db:
+        with self._single.connect() as db:
             return int(db.scalar(query) or 0)
 
     # ------------------------------------------------------------ inside
@@ -418,12 +429,10 @@ class Register:
         a reader with a cursor from passing one that is still to come.
         """
         self._lock_events(db)
-        row = db.execute(sa.select(calls.c.tenant, calls.c.queue).where(calls.c.call == call)).one()
         db.execute(
-            events.insert().values(
-                tenant=row.tenant, queue=row.queue, type=event, call=call, at=time.time(),
-                data=json.dumps(data or {}, sort_keys=True),
-            )
+            _TELL,
+            {"type": event, "call": call, "at": time.time(),
+             "data": json.dumps(data or {}, sort_keys=True)},
         )  # fmt: skip
 
     def _lock_events(self, db: sa.Connection) -> None:
@@ -431,7 +440,7 @@ class Register:
             db.execute(sa.text("select pg_advisory_xact_lock(7015)"))
 
     def _row(self, db: sa.Connection, call: str) -> CallRow:
-        return CallRow(*db.execute(sa.select(*_columns()).where(calls.c.call == call)).one())
+        return CallRow(*db.execute(_ROW, {"this": call}).one())
 
 
 def _twin(db: sa.Connection, tenant: str, sha256: str, call: str) -> str | None:
@@ -445,10 +454,6 @@ def _twin(db: sa.Connection, tenant: str, sha256: str, call: str) -> str | None:
         )
     ).all()
     return str(min(found)[1]) if found else None
-
-
-def _columns() -> list[sa.Column[Any]]:
-    return [calls.c[name] for name in CallRow.__dataclass_fields__]
 
 
 def _within(

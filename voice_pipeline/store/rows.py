@@ -39,6 +39,7 @@ class CallRow:
     customer_ref: str | None
     call_ref: str | None
     started_at: str | None
+    phone_key: str | None
     uploaded_by: str | None
     duplicate_of: str | None
     duration: float | None

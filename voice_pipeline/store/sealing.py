@@ -40,17 +40,25 @@ class Sealer:
         self._prefix, self._chunk, self._rest = os.urandom(8), 0, bytearray()
         sink.write(HEADER.pack(MAGIC, CHUNK, self._prefix))
 
-    def write(self, data: bytes) -> int:
-        self._rest += data
-        while len(self._rest) > CHUNK:  # the last chunk is written by close, and marked as such
-            self._put(bytes(self._rest[:CHUNK]), last=False)
-            del self._rest[:CHUNK]
+    def write(self, data: bytes | memoryview) -> int:
+        left = memoryview(data)
+        # whole chunks are sealed where they lie; the last one is written by close, marked as such
+        while len(self._rest) + len(left) > CHUNK:
+            missing = CHUNK - len(self._rest)
+            if self._rest:
+                self._rest += left[:missing]
+                self._put(self._rest, last=False)
+                self._rest = bytearray()
+            else:
+                self._put(left[:missing], last=False)
+            left = left[missing:]
+        self._rest += left
         return len(data)
 
     def close(self) -> None:
-        self._put(bytes(self._rest), last=True)
+        self._put(self._rest, last=True)
 
-    def _put(self, plain: bytes, *, last: bool) -> None:
+    def _put(self, plain: bytearray | memoryview, *, last: bool) -> None:
         nonce = self._prefix + struct.pack(">I", self._chunk)
         self._sink.write(
             self._aes.encrypt(nonce, plain, _associated(self._name, self._chunk, last))

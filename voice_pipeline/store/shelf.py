@@ -38,7 +38,7 @@ class Writer:
         self._sealer, self._call, self._kind = sealer, call, kind
         self._hash = hashlib.sha256()
 
-    def write(self, data: bytes, /) -> int:
+    def write(self, data: bytes | memoryview, /) -> int:
         self._hash.update(data)
         return self._sealer.write(data)
 
@@ -53,12 +53,14 @@ class _Part:
     def __init__(self, blobs: ObjectStore, call: str) -> None:
         self._blobs, self._call = blobs, call
         self._path = f"{PARTS}/{call}-{uuid.uuid4().hex}"
-        self._held = bytearray()
+        self._held: list[bytes] = []
+        self._size = 0  # bytes held
         self._file: Any = None  # obstore.WritableFile, once there is too much to hold
 
     def write(self, data: bytes, /) -> None:
-        self._held += data
-        if len(self._held) > SMALL:
+        self._held.append(data)
+        self._size += len(data)
+        if self._size > SMALL:
             self._spill()
 
     def settle(self, path: str, opens: Callable[[], bool]) -> None:
@@ -90,8 +92,9 @@ class _Part:
         with _faults(self._call):
             if self._file is None:
                 self._file = obstore.open_writer(self._blobs, self._path, max_concurrency=1)
-            self._file.write(bytes(self._held))
-        self._held.clear()
+            for data in self._held:
+                self._file.write(data)
+        self._held, self._size = [], 0
 
     def _name(self, path: str, *, overwrite: bool) -> None:
         with _faults(self._call, but=(AlreadyExistsError, NotSupportedError)):
@@ -99,7 +102,7 @@ class _Part:
                 obstore.rename(self._blobs, self._path, path, overwrite=overwrite)
             else:
                 mode: Literal["overwrite", "create"] = "overwrite" if overwrite else "create"
-                obstore.put(self._blobs, path, bytes(self._held), mode=mode, use_multipart=False)
+                obstore.put(self._blobs, path, b"".join(self._held), mode=mode, use_multipart=False)
 
 
 class BlobShelf:
@@ -162,8 +165,12 @@ class BlobShelf:
         return read, size
 
     @contextmanager
-    def create(self, call: str, kind: str) -> Iterator[Writer]:
+    def create(self, call: str, kind: str, *, checked: bool = True) -> Iterator[Writer]:
         """Write a blob; it is there, whole, when the block has ended without an error.
+
+        Args:
+            checked: ask afterwards whether the call was erased meanwhile; else the caller does,
+                where it enters the blob's name.
 
         Raises:
             Permanent: the call was erased (code `erased`).
@@ -179,15 +186,17 @@ class BlobShelf:
         except BaseException:
             part.discard()
             raise
+        if not checked:
+            return
         try:  # an erasure ends the key before it looks for blobs: it sees this one, or we see it
             self._check_kept(call)
         except Permanent:
             self.delete_call(call)
             raise
 
-    def put(self, call: str, kind: str, data: bytes) -> Ref[Any]:
-        """Keep a small record whole."""
-        with self.create(call, kind) as writer:
+    def put(self, call: str, kind: str, data: bytes, *, checked: bool = True) -> Ref[Any]:
+        """Keep a small record whole; `checked` as in `create`."""
+        with self.create(call, kind, checked=checked) as writer:
             writer.write(data)
         return writer.ref
 

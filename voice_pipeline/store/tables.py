@@ -44,6 +44,7 @@ calls = sa.Table(
     sa.Column("customer_ref", sa.String(200), nullable=True),
     sa.Column("call_ref", sa.String(200), nullable=True),
     sa.Column("started_at", sa.String(40), nullable=True),  # ISO 8601
+    sa.Column("phone_key", sa.String(40), nullable=True),  # of the number, which is not kept
     sa.Column("uploaded_by", sa.String(200), nullable=True),
     sa.Column("duplicate_of", sa.String(64), nullable=True),
     # as found out
@@ -64,6 +65,7 @@ calls = sa.Table(
     sa.Index("calls_in_review", "received_at", **where("review = 'required'")),
     sa.Index("calls_by_time", "tenant", "received_at", "call"),
     sa.Index("calls_by_status", "tenant", "status", "received_at"),
+    sa.Index("calls_by_phone", "tenant", "phone_key"),
     sa.Index("calls_by_customer", "tenant", "customer_ref", "received_at", "call"),
     sa.Index("calls_by_sha256", "tenant", "sha256"),
     sa.Index("calls_by_work", "status", "backfill", "received_at", "run"),  # looked at each second

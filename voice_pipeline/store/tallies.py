@@ -7,10 +7,10 @@ restarts, and outlive erased calls. Names and labels are words of the code, neve
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 
 import sqlalchemy as sa
 
-from voice_pipeline.store.database import add_to
 from voice_pipeline.store.tables import tallies
 
 Tallies = Mapping[tuple[str, str], float]  # (name, label) -> what is added
@@ -21,13 +21,22 @@ TO_NOTE = (10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 14400.0, float
 
 def count(db: sa.Connection, added: Tallies) -> None:
     """Add to sums, in the order of their names: two transactions never wait for one another."""
-    rows = [
-        {"name": name, "label": label, "amount": float(amount)}
-        for (name, label), amount in sorted(added.items())
-        if amount
-    ]
+    rows = [(*names, float(amount)) for names, amount in sorted(added.items()) if amount]
     if rows:
-        add_to(db, tallies, rows, "amount")
+        values = {
+            f"{c}{n}": v for n, row in enumerate(rows) for c, v in zip("nla", row, strict=True)
+        }
+        db.execute(_adding(len(rows)), values)
+
+
+@cache
+def _adding(rows: int) -> sa.TextClause:
+    """Return the statement that adds so many amounts at once, for both databases."""
+    values = ", ".join(f"(:n{n}, :l{n}, :a{n})" for n in range(rows))
+    return sa.text(
+        f"insert into tallies (name, label, amount) values {values} on conflict (name, label) "
+        "do update set amount = tallies.amount + excluded.amount"
+    )
 
 
 def counted(db: sa.Connection) -> dict[str, dict[str, float]]:

@@ -71,11 +71,12 @@ class Batcher(Generic[T, R]):
     """One device's queue. `run` may be called from any number of threads.
 
     Args:
-        work: does a batch, one result a task in the same order; called by one thread at a time.
+        work: does a batch, one result a task in the same order; called by `at_once` threads.
         most: tasks in a batch.
         linger: seconds to wait for callers that are preparing tasks, while a batch is not full.
         is_short_of_memory: says whether an error means that fewer tasks would have fitted.
-        idle: seconds without work after which the thread ends.
+        idle: seconds without work after which a thread ends.
+        at_once: batches under way; with two, a device computes while the other is prepared.
     """
 
     def __init__(
@@ -86,16 +87,18 @@ class Batcher(Generic[T, R]):
         linger: float,
         is_short_of_memory: Callable[[Exception], bool],
         idle: float = IDLE,
+        at_once: int = 1,
     ) -> None:
         self.size = BatchSize(most)
         self._work = work
         self._linger = linger
         self._idle = idle
+        self._at_once = at_once
         self._is_short_of_memory = is_short_of_memory
         self._changed = threading.Condition()
         self._waiting: list[_Waiting[T, R]] = []  # in order of arrival
         self._preparing: set[int] = set()  # threads
-        self._thread: threading.Thread | None = None
+        self._threads = 0
 
     @contextmanager
     def preparing(self) -> Iterator[None]:
@@ -124,9 +127,9 @@ class Batcher(Generic[T, R]):
         with self._changed:
             self._waiting += mine
             self._preparing.discard(threading.get_ident())
-            if mine and self._thread is None:
-                self._thread = threading.Thread(target=self._serve, name="batcher", daemon=True)
-                self._thread.start()
+            if mine and self._threads < self._at_once:
+                self._threads += 1
+                threading.Thread(target=self._serve, name="batcher", daemon=True).start()
             self._changed.notify_all()
         try:
             for count, future in enumerate(as_completed(one.future for one in mine), 1):
@@ -152,7 +155,7 @@ class Batcher(Generic[T, R]):
         with self._changed:
             while True:
                 if not self._changed.wait_for(lambda: self._waiting, self._idle):
-                    self._thread = None
+                    self._threads -= 1
                     return None
                 self._changed.wait_for(self._has_enough, self._linger)
                 if self._waiting:  # else whoever waited went away in the meantime
@@ -185,11 +188,13 @@ class Batcher(Generic[T, R]):
                 batch[0].future.set_exception(error)  # raised where its caller waits
                 return
             if self._is_short_of_memory(error):
-                self.size.ran_out(len(batch))
+                with self._changed:
+                    self.size.ran_out(len(batch))
             middle = len(batch) // 2
             self._do(batch[:middle])
             self._do(batch[middle:])
             return
-        self.size.fitted(len(batch))
+        with self._changed:
+            self.size.fitted(len(batch))
         for one, result in paired:
             one.future.set_result(result)

@@ -17,6 +17,8 @@ from voice_pipeline.transcribers._decoding import Answer, Asked, Decoder, is_sho
 
 # Windows decoded at once. A CPU gains nothing from more (docs/performance.md), a GPU idles on less.
 BATCH_CPU, BATCH_CUDA = 8, 32
+# Batches under way. A GPU idles while one is prepared and read; two share the weights.
+AT_ONCE_CPU, AT_ONCE_CUDA = 1, 2
 SEED = 20260101  # of second tries, which draw samples: the same process does the same again
 
 
@@ -32,10 +34,14 @@ class Weights(NamedTuple):
 class Engine:
     """A loaded model and its queue."""
 
-    def __init__(self, decoder: Decoder, *, most: int, linger: float) -> None:
+    def __init__(self, decoder: Decoder, *, most: int, linger: float, at_once: int = 1) -> None:
         self.decoder = decoder
         self.batcher: Batcher[Asked, Answer] = Batcher(
-            decoder.answer, most=most, linger=linger, is_short_of_memory=is_short_of_memory
+            decoder.answer,
+            most=most,
+            linger=linger,
+            is_short_of_memory=is_short_of_memory,
+            at_once=at_once,
         )
 
 
@@ -59,7 +65,9 @@ def engine(weights: Weights, *, most: int | None, linger: float) -> Engine:
         found = _loaded.get(weights)
         if found is None:
             most = most or (BATCH_CUDA if weights.device == "cuda" else BATCH_CPU)
-            found = Engine(Decoder(_load(weights)), most=most, linger=linger)
+            at_once = AT_ONCE_CUDA if weights.device == "cuda" else AT_ONCE_CPU
+            decoder = Decoder(_load(weights, at_once))
+            found = Engine(decoder, most=most, linger=linger, at_once=at_once)
             _loaded[weights] = found
         return found
 
@@ -92,7 +100,7 @@ def choose(device: str, compute_type: str) -> tuple[str, str]:
     return device, compute_type
 
 
-def _load(weights: Weights) -> Any:
+def _load(weights: Weights, at_once: int) -> Any:
     import ctranslate2
     import faster_whisper
 
@@ -104,6 +112,7 @@ def _load(weights: Weights) -> Any:
             device=weights.device,
             compute_type=weights.compute_type,
             cpu_threads=weights.threads,
+            num_workers=at_once,
             local_files_only=True,
         )
     except Exception as error:  # tokenizers raises Exception itself

@@ -1,4 +1,4 @@
-"""Takes one recording that can be read twice: looked at, hashed, sealed, admitted.
+"""Takes one recording, or a vCon of one, that can be read twice: looked at, hashed, admitted.
 
 Decides whether the same bytes are here already. Refuses what is not audio before anything is kept.
 """
@@ -13,6 +13,7 @@ from typing import BinaryIO
 from voice_pipeline import audio
 from voice_pipeline.errors import BadInput, PipelineError
 from voice_pipeline.service import Sender, Service
+from voice_pipeline.ways_in.containers import unpack
 
 BLOCK = 1 << 20  # bytes
 HISTORICAL = "historical"  # metadata: the times in which something was due are over
@@ -46,9 +47,21 @@ def take(
         name: base name, as handed in.
 
     Raises:
-        BadInput: not audio, metadata of the wrong form, or a file that changes meanwhile.
+        BadInput: not audio, metadata of the wrong form, or a file that changes meanwhile; a vCon
+            that cannot be used.
         Overloaded: there is no room.
     """
+    inside = unpack(file, name, service.kit.settings)
+    if inside is None:
+        return _take(service, file, name, metadata, terms)
+    known = {"agent_channel": inside.agent_channel, **inside.metadata, **metadata}
+    with inside.open() as recording:
+        return _take(service, recording, name, known, terms)
+
+
+def _take(
+    service: Service, file: BinaryIO, name: str, metadata: Mapping[str, str], terms: Terms
+) -> Taken:
     audio.probe(file)
     sha = _hash(file)
     if not terms.again:
