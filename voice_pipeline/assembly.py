@@ -39,6 +39,7 @@ class Assembly:
         self._consulting = consulting
         self._stages: dict[str, Stages] = {}
         self._building = threading.Lock()
+        self.good_pack: Pack | None = None  # that was read without a fault, the last one
 
     def _knowledge(self, plan: dict[str, Any], pack: Pack) -> Knowledge:
         """Open the articles of a plan, but for those retired or out of date since."""
@@ -84,7 +85,7 @@ class Assembly:
         shelf, release = self._store.shelf, plan["release"]
         hears, tells, writes = plan["transcriber"], plan["diarizer"], plan["analyst"]
         pack = self._pack(plan)
-        self._good_pack = self._good_pack or pack
+        self.good_pack = self.good_pack or pack
         transcriber = build_transcriber(
             self._settings, None, Part(use=hears["use"], options=hears["options"])
         )

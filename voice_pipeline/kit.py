@@ -76,7 +76,6 @@ class Kit:
             settings, self.store, self.library,
             Consulting(self.store.register, self.targets, settings),
         )  # fmt: skip
-        self._good_pack: Pack | None = None
         # from here on runs of an earlier process may go on
         self.engine = Engine(self.store, self, duty, self.tracing)
         if self.store.register.unplanned():
@@ -248,13 +247,13 @@ class Kit:
     def _current_pack(self) -> Pack:
         """Return today's pack, or the last good one while somebody is changing its files."""
         try:
-            self._good_pack = load_pack(self.settings.policy)
+            self._assembly.good_pack = load_pack(self.settings.policy)
         except Misconfigured as error:
-            if self._good_pack is None:
+            if self._assembly.good_pack is None:
                 raise
             log.warning("the policy pack has faults; going on with the last good one",
                         extra={"code": error.code})  # fmt: skip
-        return self._good_pack
+        return self._assembly.good_pack
 
     def check_targets(self, targets: Sequence[str]) -> None:
         """Refuse targets that cannot be built, before the first call."""
