@@ -75,6 +75,8 @@ class Kit:
         self._stages: dict[str, Stages] = {}
         self._building = threading.Lock()
         self.tracing = build_tracing(settings)
+        self.targets = Targets(settings)
+        self._good_pack: Pack | None = None
         self.engine = Engine(self.store, self, duty, self.tracing)
         if self.store.register.unplanned():
             self.engine.remember()
@@ -82,7 +84,6 @@ class Kit:
         self.library = Library(self.store.database)
         self.erasing = Erasing(self.store, self.engine, lambda text: self.scrub(text, False))
         self.erasing.finish()
-        self.targets = Targets(settings)
         self.reviewing = Reviewing(
             self.store,
             self.engine,
@@ -91,7 +92,6 @@ class Kit:
         )
         packing = Packing(self.store, self.engine.read, self.reviewing.note_json, self._numbers)
         self.desk = Desk(self.store, self.targets, packing, lambda text: self.scrub(text, False))
-        self._good_pack: Pack | None = None
         self.escalating = EscalationDesk(
             self.store.escalations, lambda text: self.scrub(text, False)
         )
