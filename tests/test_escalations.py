@@ -324,6 +324,7 @@ def test_a_target_that_takes_no_notices_is_said_so(place: Place, tmp_path: Path)
     settings = load_settings(None, data=tmp_path / "data", targets=ways)
     place.targets = Targets(settings)
     place.notify = notify(owners={"lead": {"ways": ["notes", "gone"]}})
+    assert place.keeper.unknown_ways() == ["gone"]
     row = place.raise_()
     place.pass_(2 * HOUR)
     told = place.store.escalations.notices(row.id)

@@ -54,12 +54,23 @@ class Keeper:
 
     def work(self) -> None:
         """Look every few seconds until `stop` is called."""
+        for name in self.unknown_ways():
+            log.error("notify.yaml names the target %s, which the settings do not have", name)
         while not self._stop.is_set():
             try:
                 self.look()
             except (PipelineError, SQLAlchemyError) as error:
                 log.warning("escalations were not looked at: %s", type(error).__name__)
             self._stop.wait(TICK)
+
+    def unknown_ways(self) -> list[str]:
+        """Return the ways to reach people that are no targets of the settings."""
+        try:
+            owners = self._notify().owners.values()
+        except Misconfigured:  # whoever needs the pack says what is wrong with it
+            return []
+        ways = {way for owner in owners for way in owner.ways}
+        return sorted(ways - set(self._targets.names))
 
     def stop(self) -> None:
         self._stop.set()
