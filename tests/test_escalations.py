@@ -69,8 +69,7 @@ class Place:
         run = f"{call}.{len(register.revisions(call))}"
         register.end(
             Revision(call, 0, "p", run, "done", "{}", self.time[0]),
-            None,
-            lambda db: self.store.escalations.follow(db, call, flags or []),
+            also=lambda db: self.store.escalations.follow(db, call, flags or []),
         )
 
     def row(self, call: str = "c1", rule: str = "fraud") -> EscalationRow:

@@ -60,8 +60,8 @@ def downgrade() -> None:
     op.drop_table("targets")
     op.execute("update deliveries set state = 'pending' where state in ('waiting', 'sending')")
     op.execute(
-        "update deliveries set state = 'refused' where state not in "
-        "('pending', 'delivered', 'refused')"
+        "update deliveries set state = 'refused' where state in "
+        "('unmatched', 'unapproved', 'superseded', 'cancelled')"
     )
     with op.batch_alter_table("deliveries") as deliveries:
         for column in reversed(new()):
