@@ -346,3 +346,17 @@ def test_the_demo_call_is_understood(tmp_path: Path) -> None:
     flags = {flag["category"] for flag in note["escalations"]}
     assert flags & {"complaint", "callback_promised", "fraud"}
     assert "[CARD_NUMBER]" in (folder / "transcript.vtt").read_text()
+
+
+def test_a_note_that_waits_for_approval_is_no_fault(tmp_path: Path) -> None:
+    """A target of the settings gets it once a person approves; the command says so and ends well."""
+    config = tmp_path / "site.toml"
+    config.write_text(
+        f'data = "{tmp_path / "state"}"\n[targets.house]\nuse = "folder"\n'
+        f'options = {{ path = "{tmp_path / "house"}" }}\n'
+    )
+    done = run("--config", config, "process", CARD_DISPUTE, "--out", tmp_path / "out", *SCRIPTED,
+               "--deliver", "house")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "once a person approves" in done.stdout
+    assert not (tmp_path / "house").exists()

@@ -35,6 +35,7 @@ from voice_pipeline.results import CallResult, write_results
 from voice_pipeline.ways_in.containers import unpack
 
 POLL = 0.05  # seconds between looks at running calls
+ARRIVED = ("delivered", "superseded")
 PATIENCE = 3.0  # seconds in which a delivery that fails is tried again
 RECOVER_EVERY = 1.0  # seconds between looks for dead processes
 HELD = 5
@@ -79,6 +80,7 @@ class Tally:
     faults: list[tuple[Path, PipelineError]] = field(default_factory=list)
     twice: list[Path] = field(default_factory=list)
     undelivered: list[tuple[str, str]] = field(default_factory=list)  # target, reason
+    unapproved: list[tuple[str, str]] = field(default_factory=list)  # target, call
     skipped: int = 0
 
     def code(self) -> int:
@@ -243,7 +245,11 @@ class _Shift:
             return True
         self._tally.results.append((job.path, result, folder))
         for row in kit.store.outbox.of(job.call):
-            if row.target in self._request.targets and row.state not in ("delivered", "superseded"):
+            if row.target not in self._request.targets or row.state in ARRIVED:
+                continue
+            if row.state == "unapproved":
+                self._tally.unapproved.append((row.target, row.call))
+            else:
                 self._tally.undelivered.append((row.target, row.reason or "no answer yet"))
         return True
 

@@ -139,6 +139,7 @@ def as_json(tally: Tally, plan: str) -> dict[str, Any]:
             {"file": str(path), "code": error.code, "message": error.message}
             for path, error in tally.faults
         ],
+        "unapproved": [{"target": t, "call": call} for t, call in tally.unapproved],
         "undelivered": [{"target": t, "reason": reason} for t, reason in tally.undelivered],
         "same_call_twice": [str(path) for path in tally.twice],
         "skipped": tally.skipped,
@@ -195,6 +196,8 @@ def _closing(console: Console, tally: Tally, request: Request) -> None:
     if tally.skipped:
         parts.append(f"{tally.skipped} skipped (not audio)")
     console.print(Text("\n" + ", ".join(parts), style="bold"))
+    for target, call in tally.unapproved:
+        console.print(Text(f"{target} gets the note of call {call} once a person approves it"))
     for target, reason in tally.undelivered:
         print(f"error: {target}: not delivered: {reason}", file=sys.stderr)
     if tally.results:
