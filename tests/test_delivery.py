@@ -435,16 +435,21 @@ def test_the_crm_is_asked_for_no_more_than_the_settings_name(tmp_path: Path) -> 
     CRMS.clear()
     settings = load_settings(
         None, data=tmp_path / "data", targets={"crm": Desk.target(options={"matches": True})},
-        context={"target": "crm", "fields": ["open_tickets"]},
+        context={"target": "crm", "fields": ["open_tickets", "contract"]},
     )  # fmt: skip
     CRMS[""].match = lambda parcel: Match(
-        "one", "by reference", "c", {"open_tickets": "3", "salary": "90000"}
+        "one",
+        "by reference",
+        "c",
+        {"open_tickets": "3", "salary": "90000", "contract": "of john smith"},
     )
     with QuickKit(settings, Duty()) as kit:
-        consulting = Consulting(kit.store.register, kit.targets, settings)
+        consulting = Consulting(kit.store.register, kit.targets, settings, kit.scrub)
         asked = recording({"customer_ref": "A-17"})
         known = consulting.look(asked, 14)
-        assert (known["found"], known["fields"]) == ("one", {"open_tickets": "3"})
+        assert known["found"] == "one"
+        assert set(known["fields"]) == {"open_tickets", "contract"}
+        assert "smith" not in known["fields"]["contract"]
         assert known["open_tickets"] == 3
         assert known["asked_at"]
         assert consulting.look(recording({}), 14) == {}

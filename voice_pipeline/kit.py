@@ -74,7 +74,7 @@ class Kit:
         self.library = Library(self.store.database)
         self._assembly = Assembly(
             settings, self.store, self.library,
-            Consulting(self.store.register, self.targets, settings),
+            Consulting(self.store.register, self.targets, settings, self.scrub),
         )  # fmt: skip
         # from here on runs of an earlier process may go on
         self.engine = Engine(self.store, self, duty, self.tracing)

@@ -1,13 +1,13 @@
 """What was known of the customer when the call ended: our own calls, and a CRM that may be asked.
 
-Read-only, by the customer reference of the call, only the fields that the settings list; kept with
-the flags and named in the note's provenance with the time of asking. A CRM that does not answer
+Read-only, by the customer reference of the call, only the fields that the settings list, redacted;
+kept with the flags and named in the note's provenance with the time of asking. A CRM that does not answer
 holds nothing up: the note says that it was asked in vain.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,8 +22,18 @@ from voice_pipeline.store.register import Register
 class Consulting:
     """Says what is known of the customer of a call."""
 
-    def __init__(self, register: Register, targets: Targets, settings: Settings) -> None:
-        self._register, self._targets = register, targets
+    def __init__(
+        self,
+        register: Register,
+        targets: Targets,
+        settings: Settings,
+        scrub: Callable[[str, bool], str],
+    ) -> None:
+        """
+        Args:
+            scrub: takes personal data out of a text; True: identifiers stay.
+        """
+        self._register, self._targets, self._scrub = register, targets, scrub
         self._asked = settings.context
 
     def look(self, recording: Recording, days: float) -> dict[str, Any]:
@@ -58,7 +68,11 @@ class Consulting:
             match = connector.match(parcel)
         except PipelineError as error:
             return {"source": name, "found": "no_answer", "code": error.code}
-        fields = {key: value for key, value in match.known.items() if key in self._asked.fields}
+        fields = {
+            key: self._scrub(value, True)
+            for key, value in match.known.items()
+            if key in self._asked.fields
+        }
         return {"source": name, "found": match.found, "fields": fields, **_tickets(fields)}
 
 
