@@ -1,8 +1,8 @@
 """What was known of the customer when the call ended: our own calls, and a CRM that may be asked.
 
 Read-only, by the customer reference of the call, only the fields that the settings list, redacted;
-kept with the flags and named in the note's provenance with the time of asking. A CRM that does not answer
-holds nothing up: the note says that it was asked in vain.
+kept with the flags and named in the note's provenance with the time of asking. A CRM that does not
+answer holds nothing up: the note says that it was asked in vain.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Consulting:
     ) -> None:
         """
         Args:
-            scrub: takes personal data out of a text; True: identifiers stay.
+            scrub: takes personal data out of a text; False: identifiers too.
         """
         self._register, self._targets, self._scrub = register, targets, scrub
         self._asked = settings.context
@@ -69,7 +69,7 @@ class Consulting:
         except PipelineError as error:
             return {"source": name, "found": "no_answer", "code": error.code}
         fields = {
-            key: self._scrub(value, True)
+            key: self._scrub(value, False)
             for key, value in match.known.items()
             if key in self._asked.fields
         }
