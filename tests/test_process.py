@@ -349,7 +349,7 @@ def test_the_demo_call_is_understood(tmp_path: Path) -> None:
 
 
 def test_a_note_that_waits_for_approval_is_no_fault(tmp_path: Path) -> None:
-    """A target of the settings gets it once a person approves; the command says so and ends well."""
+    """A target gets it once a person approves; the command says so and ends well."""
     config = tmp_path / "site.toml"
     config.write_text(
         f'data = "{tmp_path / "state"}"\n[targets.house]\nuse = "folder"\n'
