@@ -19,7 +19,7 @@ PACKAGE = ROOT / "voice_pipeline"
 RANKS = [
     ["errors", "addresses"],
     ["domain"],
-    ["client", "codec", "ports", "next_step", "tracing", "webhooks"],
+    ["client", "codec", "ports", "next_step", "phones", "tracing", "webhooks"],
     ["spoken"],
     ["adapters", "audio", "catalogue", "claims", "doubles", "examples", "fetching", "hub", "policy",
      "store", "testing", "transcripts", "vcon"],

@@ -34,6 +34,10 @@ def contents(out: Path) -> dict[str, bytes]:
     del result["timings"]
     files["result.json"] = json.dumps(result).encode()
     files["redaction_log.jsonl"] = _timeless(files["redaction_log.jsonl"])
+    vcon = json.loads(files["call.vcon.json"])  # the rest of it is named after the log's hash
+    files["call.vcon.json"] = json.dumps(
+        [[one.get("body") for one in vcon["dialog"]], [one["type"] for one in vcon["analysis"]]]
+    ).encode()
     return files
 
 

@@ -187,11 +187,11 @@ def test_a_plan_pins_the_articles_of_its_day(data: Path, tmp_path: Path) -> None
         knowledge(data, "import", tmp_path / "in", "--approved-by", "Li Wei")
         assert kit.plan() != first
         pack = load_pack()
-        old = kit._knowledge(kit.store.plan(first), pack)
+        old = kit._assembly._knowledge(kit.store.plan(first), pack)
         assert [article.version for article in old.articles] == [1]
-        assert not kit._knowledge(kit.store.plan(empty), pack)
+        assert not kit._assembly._knowledge(kit.store.plan(empty), pack)
         knowledge(data, "retire", "refund-times", *WHO)
-        assert not kit._knowledge(kit.store.plan(kit.plan()), pack)
+        assert not kit._assembly._knowledge(kit.store.plan(kit.plan()), pack)
 
 
 def test_no_gap_without_a_search() -> None:
