@@ -17,7 +17,7 @@ import httpx
 import pytest
 from quick import Running, hand_in, running, settled
 
-MALFORMED = int(os.environ.get("HOSTILE_UPLOADS", "1000"))  # 10,000 on demand: docs/security.md
+MALFORMED = int(os.environ.get("HOSTILE_UPLOADS", "1000"))  # more on demand: docs/api.md
 
 
 @pytest.fixture(scope="module")
