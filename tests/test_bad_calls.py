@@ -155,5 +155,5 @@ def test_ten_broken_files_of_a_hundred_stop_nobody(tmp_path: Path) -> None:
     assert len(lines) == 10
     for path in names:
         assert sum(path.name in line for line in lines) == 1
-    assert all(line.endswith(")") and "(internal)" not in line for line in lines)
+    assert all(line.endswith(")") and "(internal)" not in line for line in lines), lines
     assert len(list((tmp_path / "out").glob("*/result.json"))) == 90

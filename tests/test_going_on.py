@@ -164,3 +164,13 @@ def test_trying_again_has_an_end() -> None:
     with pytest.raises(PipelineError):
         patience.patiently(fail, [0.0] * 20)
     assert len(tries) == 9
+
+
+def test_a_run_that_is_taken_over_after_its_end_changes_nothing(store: Store) -> None:
+    """Killed between its last word and the engine's: the call stays done, not running for ever."""
+    with working(store, Workshop(), *QUEUES) as engine:
+        run = engine.submit(hand_in(store), "p1", ["folder:x"], 1, Lanes(()))
+        assert state(store, "c1", "done") == "done"
+    store.register.begin("c1", "p1", run, 1)
+    assert state(store, "c1", "done", "running") == "done"
+    assert out(store) == ["folder:x"]

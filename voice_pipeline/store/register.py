@@ -218,12 +218,18 @@ class Register:
     def begin(self, call: str, plan: str, run: str, attempt: int) -> None:
         """A run has taken a call up; a second time, after a crash, nothing changes.
 
-        Nor does it for a run that was overtaken: the call waits for a later attempt.
+        Nor does it for a run that was overtaken, since the call waits for a later attempt, or for
+        one that was killed after it had ended and before the engine knew.
         """
         query = sa.select(calls.c.status, calls.c.attempt).where(calls.c.call == call)
         with self._database.begin() as db:
             row = db.execute(query.with_for_update()).first()
             if row is None or (row.status == "received" and row.attempt > attempt):
+                return
+            ended = sa.select(revisions.c.number).where(
+                revisions.c.call == call, revisions.c.run == run
+            )
+            if row.status not in ("received", "running") and db.scalar(ended) is not None:
                 return
             values = {"status": "running", "plan": plan, "run": run, "code": None, "detail": None,
                       "attempt": max(row.attempt, attempt)}  # fmt: skip
