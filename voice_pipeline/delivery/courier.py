@@ -101,7 +101,7 @@ class Courier:
                 found: Sequence[DeliveryRow] = ()
                 try:
                     found = self._claim(AT_ONCE - len(active), None)
-                except SQLAlchemyError as error:
+                except (PipelineError, SQLAlchemyError) as error:  # the database restarts
                     log.warning("the outbox cannot be read: %s", type(error).__name__)
                 active |= {pool.submit(self.deliver, row) for row in found}
                 if not found or len(active) >= AT_ONCE:
@@ -116,7 +116,8 @@ class Courier:
         try:
             with self._tracing.span("deliver", call=row.call):
                 self._deliver(row)
-        except SQLAlchemyError as error:  # its lease runs out, and somebody looks first
+        except (PipelineError, SQLAlchemyError) as error:
+            # the database does not answer: its lease runs out, and somebody looks first
             log.warning("a delivery could not be kept: %s", type(error).__name__)
 
     # ------------------------------------------------------------ one delivery

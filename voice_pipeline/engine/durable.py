@@ -149,8 +149,8 @@ class Engine:
 
             @DBOS.workflow(name="stage", max_recovery_attempts=MAX_RECOVERIES)
             def stage(plan: str, name: str, refs: Sequence[Ref[Any]]) -> Ref[Any]:
-                do: Stage[Any] = getattr(self._workshop.stages(plan), name)
-                held = self.memo.held(refs[0].call)
+                do: Stage[Any] = getattr(patiently(lambda: self._workshop.stages(plan)), name)
+                held = patiently(lambda: self.memo.held(refs[0].call))
                 return patiently(lambda: self.memo.do(do, refs, held))
 
             self._call, self._stage = call, stage
@@ -395,24 +395,28 @@ class Engine:
         number = attempt(run)
         patiently(lambda: self.register.begin(call, plan, run, number), STORAGE_PAUSES)
         log.info("call taken up", extra={"call": call})
-        row = self.register.get(call) if lanes or self._tracing.on else None
+        seen = lanes or self._tracing.on
+        row = patiently(lambda: self.register.get(call)) if seen else None
         if lanes and row is not None and row.status == "cancelled":  # between row and queue
             raise stopped()
         if row is not None and lanes:
             self._tracing.waited("queue calls", row.received_at, lambda: row.trace, call=call)
         watch = Watch(self.database, run, number, queued=bool(lanes))
-        held = self.memo.held(call, watch)
+        held = patiently(lambda: self.memo.held(call, watch))
         try:
             with self._tracing.span("call", lambda: row.trace if row else None, call=call):
                 under_way = self._run(held, watch, plan, Lanes.build(lanes))
-                outcome = understand(received, under_way, self._workshop.stages(plan))
+                outcome = understand(
+                    received, under_way, patiently(lambda: self._workshop.stages(plan))
+                )
                 watch.ask()  # nothing calls a delivery back
         except PipelineError as error:
             log.warning("call failed", extra={"call": call, "code": error.code})
             if lanes and self.again(run, error):
-                self.register.resubmit(call, plan, number + 1)
+                patiently(lambda: self.register.resubmit(call, plan, number + 1))
             elif error.code != STOPPED:
-                self.register.fail(call, run, error.code, error.message)
+                code, why = error.code, error.message
+                patiently(lambda: self.register.fail(call, run, code, why))
             raise
         self._ended(outcome, run, time.time(), targets, held)
         return outcome
@@ -437,7 +441,9 @@ class Engine:
         fresh: bool = True,
     ) -> None:
         """Keep how a run ended, what is to be delivered and, if `fresh`, who has to act."""
-        entry = self._workshop.entry(outcome, lambda ref: self.memo.read(ref, held))
+        entry = patiently(
+            lambda: self._workshop.entry(outcome, lambda ref: self.memo.read(ref, held))
+        )
         entry = entry if fresh else replace(entry, raised=None)
         call, plan = parts(run)
         text = json.dumps(plain(outcome), sort_keys=True)

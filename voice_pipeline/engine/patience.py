@@ -17,7 +17,8 @@ from voice_pipeline.store.database import single
 T = TypeVar("T")
 
 PAUSES = (0.5, 2.0)  # seconds before the second and third attempt of a stage
-STORAGE_PAUSES = (0.5, 2.0, 8.0)  # before what a stage gave is lost to a database that restarts
+# a database that restarts is no fault of the stage, nor is what it gave lost: most of a minute
+STORAGE_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 8.0, 8.0, 8.0)
 STOPPED = "cancelled"  # code of a run that ends because somebody stopped it
 # A stage that took longer may have missed that its call was stopped and started again meanwhile.
 LONG = 0.1  # seconds
@@ -27,13 +28,19 @@ _STATE = "select status from {table} where workflow_uuid = :run"
 
 
 def patiently(do: Callable[[], T], pauses: Sequence[float] = PAUSES) -> T:
-    """Do something, again after each pause while it raises Retryable; the last one passes."""
-    for pause in pauses:
+    """Do something, again after each pause while it raises Retryable; the last one passes.
+
+    While it is the storage that does not answer, the pauses are STORAGE_PAUSES.
+    """
+    waits, storage = list(pauses), list(STORAGE_PAUSES)
+    while True:
         try:
             return do()
-        except Retryable:
-            time.sleep(pause)
-    return do()
+        except Retryable as error:
+            left = storage if error.code == "storage" else waits
+            if not left:
+                raise
+            time.sleep(left.pop(0))
 
 
 class Watch:
@@ -70,10 +77,16 @@ class Watch:
         Raises:
             Permanent: the run was stopped, or is forgotten (code `cancelled`).
         """
-        with self._journal.connect() as db:
-            state = db.scalar(self._state, {"run": self._run})
-        if state in (None, "CANCELLED"):
+        if patiently(self._look) in (None, "CANCELLED"):
             raise stopped()
+
+    def _look(self) -> str | None:
+        try:
+            with self._journal.connect() as db:
+                found: str | None = db.scalar(self._state, {"run": self._run})
+                return found
+        except sa.exc.DBAPIError:
+            raise Retryable("the engine's database does not answer", code="storage") from None
 
 
 def stopped() -> Permanent:

@@ -54,7 +54,7 @@ class DurableRun:
         return ref
 
     def look(self, ref: Ref[Any], /) -> Any:
-        return self._memo.read(ref, self._held)
+        return patiently(lambda: self._memo.read(ref, self._held))
 
     def forget(self, *refs: Ref[Any]) -> None:
         self._held.drop(refs)
