@@ -363,7 +363,7 @@ def grow(scene: Scene, lang: Language) -> None:
                 atoms[at].capital or atoms[at].kind != WORD for at in range(back, span.first)
             )
             if numbers or (capital and span.first - back >= 2):
-                span.first = min(numbers[0], back) if capital else min(numbers)
+                span.first = min([back, *numbers] if capital else numbers)
                 span.label = "ADDRESS"
         if span.label != "ADDRESS":
             continue
