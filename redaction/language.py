@@ -128,8 +128,9 @@ def load_language(code: str) -> Language:
     numbers, names, street = raw["numbers"], raw["names"], raw["street"]
     spaced: dict[str, str] = {
         key: raw[key]
-        for key in ("joiners", "corrections", "fillers", "units_after", "units_before", "money",
-                    "months", "days", "leads", "common", "everyday")
+        for key in ("joiners", "corrections", "sound_alikes", "letter_alikes", "fillers",
+                    "units_after", "units_before", "money", "months", "days", "leads", "common",
+                    "everyday")
         if key in raw
     }  # fmt: skip
     spaced |= {

@@ -21,6 +21,7 @@ from redaction.dialogue import Dialogue, find_all, head, said_in
 from redaction.forms import find_forms
 from redaction.guessed import guess
 from redaction.language import Phrases, load_language
+from redaction.mangled import mend
 from redaction.model import file_sha256, load_names
 from redaction.numbers import scan
 from redaction.pieces import join_pieces
@@ -113,6 +114,8 @@ class Redactor:
         scenes = self._scenes(turns)
         left = self._listen(scenes)
         join_pieces(scenes, left, self.policy, self._lang)
+        if self.policy.on("mangled"):
+            mend(scenes, left, self._lang)
         if self.names:
             weak = self.policy.on("name.model.word") or self.policy.on("address.model.weak")
             model = load_names(self.names, self._lang.vocabulary.words)
