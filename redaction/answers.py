@@ -66,7 +66,7 @@ def label_secrets(scene: Scene, lang: Language, policy_unparsed: bool) -> None:
 
 def _content(atom: Atom, lang: Language, topic: str) -> bool:
     text = atom.text
-    if topic in NUMERIC and (text in lang.homophones or _number(text, lang)):
+    if topic in NUMERIC and ((text in lang.homophones and len(text) > 1) or _number(text, lang)):
         return True
     if topic in NUMERIC and lang.has("everyday", text):
         return False
@@ -169,6 +169,10 @@ def _named_here(scene: Scene, lang: Language) -> bool:
         for run in scene.runs:
             if at <= run.first <= end + 2 and run.last > end and end > at:
                 end = run.last
+        if lang.has("units_after", atoms[min(end, len(atoms) - 1)].text) and any(
+            at <= run.first and run.last == end for run in scene.runs
+        ):
+            continue  # "a letter with a passcode takes five to seven days"
         end = _symbols(atoms, end) if end > at else end
         if end > at:
             scene.add(at, end, cue.topic, 0.92, "answers", f"{cue.topic.lower()}.named",

@@ -49,6 +49,7 @@ SUM_WORDS = 4  # number words of a sum: "eleven hundred and twenty"
 # digits of a value that stands among other words; fewer are an age, a count, a temperature
 LEAST_AMONG_WORDS = {"DOB": 3, "POSTCODE": 4, "IP_ADDRESS": 3, "EMAIL": 3, "IBAN": 4}
 READ_BACK = 4  # first digits by which a read-back is known
+HEXADECIMAL = "0X"  # a number that computers show
 SPELLED = 5  # digits said one by one that are no amount
 SINGLY = 3  # digits said one by one that make an answer an identifier
 CARD_REACH = 3  # atoms between a card number and an expiry or code said right behind it
@@ -86,7 +87,7 @@ def label_runs(scene: Scene, dates: Sequence[Date], policy: Policy, lang: Langua
         if run.text in kept and not is_card(run):
             scene.keep_reference(run, 0.6, "repeated")
             continue
-        if scene.taken(run.first, run.last):
+        if scene.taken(run.first, run.last) or run.text.startswith(HEXADECIMAL):
             continue
         if not run.digits:
             _label_letters(scene, run, lang, evidence)
@@ -340,6 +341,8 @@ def _label_letters(scene: Scene, run: Run, lang: Language, evidence: _Evidence) 
     if any(cue.first < run.last and run.first < cue.last for cue in scene.heading.cues):
         return
     acronyms = lang.lists["acronyms"]
+    if run.text[:1] == "A" and run.text[1:].lower() in acronyms:
+        return  # "a v p n"
     if run.text.lower() in acronyms or (run.letters < 3 and run.values < 3):
         topic = scene.waiting("PERSON", "EMAIL", "POSTCODE", "USERNAME", "PASSWORD", "VEHICLE_REG")
         if topic is None or not topic.asked or run.text.lower() in acronyms:

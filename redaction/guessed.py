@@ -16,13 +16,14 @@ from redaction.scene import Scene
 from redaction.tokens import WORD, Atom
 
 LONGEST_HOUSE = 5  # digits of a house number; more are a number of another kind
-ORDINARY = ("common", "everyday", "leads", "fillers", "months", "days", "units_after", "money",
-            "things")  # fmt: skip
+EVERYDAY = ("common", "everyday", "leads", "fillers", "months", "days", "units_after", "money",
+             "things")  # fmt: skip
+ORDINARY = ("ordinary", *EVERYDAY)  # no names; a street may be called so
 EDGES = ("leads", "fillers", "months", "days", "units_after")  # no address begins or ends so
 ENDINGS = (("s", ""), ("es", ""), ("ies", "y"), ("ed", ""), ("d", ""), ("ing", ""), ("ing", "e"),
            ("er", ""), ("r", ""), ("rs", ""), ("ly", ""), ("y", ""))  # fmt: skip
 OF_LABELS = frozenset(word.lower() for label in LABELS for word in label.split("_"))
-LONE = 0.9  # how sure the model must be of one word in lower case that nobody asked for
+LONE = 0.92  # how sure the model must be of one word in lower case that nobody asked for
 LONE_PLACE = 0.97  # ... and of a place without a number and a street word
 BASE, SPREAD = 0.3, 0.4  # score of a span: never above what rules say of the same words
 
@@ -57,7 +58,7 @@ def guess(
 
 
 def _person(scene: Scene, item: Guess, lang: Language) -> None:
-    first, last = _trimmed(scene.atoms, item, lambda atom: _plain(atom, lang))
+    first, last = _trimmed(scene.atoms, item, lambda atom: _plain(atom, lang, ORDINARY))
     words = [
         (at, atom) for at, atom in enumerate(scene.atoms[first:last], first)
         if not lang.has("titles", atom.text)
@@ -66,17 +67,31 @@ def _person(scene: Scene, item: Guess, lang: Language) -> None:
         return
     asked = _asked(scene, "PERSON")
     doubtful = all(_doubtful(scene, at, atom, lang) for at, atom in words)
-    if len(words) == 1 and not _stands_out(scene, words[0][0]) and item.sure < LONE:
-        doubtful = True
+    if len(words) == 1 and item.sure < LONE:
+        at, atom = words[0]
+        known = lang.has("given", atom.text) or lang.has("surnames", atom.text)
+        doubtful = doubtful or not (known or _stands_out(scene, at))
+    if asked and doubtful:  # "can you spell your name", "... because i'm at an airport"
+        asked = not all(_small(atom, lang) for _, atom in words)
+    if len(words) > 1 and lang.has("firms", words[-1][1].text) and words[-1][1].capital:
+        doubtful, asked = True, False  # "Brightwell Energy"
     rule = "name.model.word" if doubtful and not asked else "name.model"
     _add(scene, first, last, item, rule, "a name in the context of its turn, by the names model")
 
 
+def _small(atom: Atom, lang: Language) -> bool:
+    """Whether a word is one of those that all talk is made of, and not written as a name."""
+    text = atom.text
+    return not (atom.capital or lang.has("word_names", text)) and (
+        lang.has("common", text) or lang.has("leads", text)
+    )
+
+
 def _doubtful(scene: Scene, at: int, atom: Atom, lang: Language) -> bool:
     """Whether a word of a name is more likely none: ordinary, a letter, an acronym, a code word."""
-    if len(atom.text) == 1 or atom.upper or _plain(atom, lang) or lang.has("nato", atom.text):
+    if len(atom.text) == 1 or atom.upper or _plain(atom, lang, ORDINARY):
         return True
-    if lang.has("other_names", atom.text):
+    if lang.has("nato", atom.text) or lang.has("other_names", atom.text):
         return True
     return lang.has("word_names", atom.text) and not _stands_out(scene, at)
 
@@ -148,15 +163,15 @@ def _trimmed(atoms: Sequence[Atom], item: Guess, plain: Callable[[Atom], bool]) 
     return (first, last) if first < last else (item.first, item.last)
 
 
-def _plain(atom: Atom, lang: Language) -> bool:
+def _plain(atom: Atom, lang: Language, lists: Sequence[str] = EVERYDAY) -> bool:
     """Whether a word is an ordinary one, or ends like one, and no name."""
     text = atom.text.removesuffix("'s")
     if len(text) < 2 or (lang.has("word_names", text) and not lang.has("months", text)):
         return False
     if text in lang.words["given"] or text in lang.words["surnames"]:
-        return any(lang.has(name, text) for name in ORDINARY)
+        return any(lang.has(name, text) for name in lists)
     stems = [text, *(text.removesuffix(end) + put for end, put in ENDINGS if text.endswith(end))]
-    return any(lang.has(name, stem) for stem in stems for name in ORDINARY)
+    return any(lang.has(name, stem) for stem in stems for name in lists)
 
 
 def _placeholder(atoms: Sequence[Atom]) -> bool:

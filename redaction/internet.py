@@ -17,6 +17,7 @@ _SPLIT = re.compile(r"[@._+-]")
 MAX_LOCAL = 40  # atoms of a spelled local part
 MAX_DOMAIN = 26
 VERSIONS = frozenset({"version", "firmware", "release", "build", "update"})
+LEADS_BEFORE = 8  # words like "it's" or "um" in front of them
 SHORT_PIECE = 6  # words of a piece in which an "at" alone is the sign
 WORDS_BEFORE = 3  # ordinary words at the beginning of a local part
 OWN_REACH = 12  # words between "our site" and its address
@@ -43,7 +44,9 @@ def label_internet(scene: Scene, lang: Language) -> None:
         elif atom.kind == URL:
             _url(scene, at, at + 1, lang)
             _number_in_url(scene, at)
-        elif atom.kind == IP:
+        elif atom.kind == IP and not VERSIONS.intersection(
+            before.text for before in scene.atoms[max(0, at - 2) : at]
+        ):
             scene.add(at, at + 1, "IP_ADDRESS", 0.9, "internet", "ip.written", "an IP address")
     _spoken_ip(scene, lang)
     _spoken(scene, lang)
@@ -103,7 +106,8 @@ def _spoken(scene: Scene, lang: Language) -> None:
 
 def _from_cue(scene: Scene, first: int, lang: Language) -> int:
     """Return where an address begins whose first words are ordinary: "my email's front desk at"."""
-    starts = [cue.last for cue in scene.heading.cues if cue.topic == "EMAIL"]
+    near = scene.cues_before(first, WORDS_BEFORE + LEADS_BEFORE)
+    starts = [cue.last for cue in near if cue.topic == "EMAIL"]
     item = scene.waiting("EMAIL")
     if item is not None and item.asked:
         starts.append(0)

@@ -151,6 +151,7 @@ def load_language(code: str) -> Language:
         "word_names": names["word_names"],
         "given": names["given"],
         "things": names["things"],
+        "firms": names["firms"],
         "no_secret": raw["no_secret"],
         "surnames": names["surnames"],
     }
@@ -174,6 +175,7 @@ def load_language(code: str) -> Language:
         "own_name_leads": names["own_name_leads"],
     }
     words = {name: frozenset(text.split()) for name, text in spaced.items()}
+    words["ordinary"] = words["everyday"] | _word_file(path.with_suffix(".words"))
     lists = {name: phrases([(text, name)]) for name, text in listed.items()}
     topics = phrases((text, label) for label, text in raw["topics"].items())
     steering = [topics, *(lists[n] for n in ("asks", "questions", "topic_changes", "stalls"))]
@@ -202,6 +204,14 @@ def load_language(code: str) -> Language:
             words["nato"], words["letter_sounds"], words["letter_case"]
         ),
     )
+
+
+def _word_file(path: Path) -> frozenset[str]:
+    """Read further everyday words; a pack can do without. Lines that begin with # are comments."""
+    if not path.is_file():
+        return frozenset()
+    lines = path.read_text("utf-8").splitlines()
+    return frozenset(word for line in lines if line[:1] != "#" for word in line.split())
 
 
 def _any_of(numbers: Mapping[str, Mapping[str, str]]) -> re.Pattern[str]:

@@ -15,7 +15,7 @@ from redaction.language import Language
 from redaction.numbers import ENDS, Run
 from redaction.scene import Scene
 from redaction.shapes import SHAPES, by_length
-from redaction.tokens import AMOUNT, DIGITS, ORDINAL, TIME, WORD, Atom
+from redaction.tokens import AMOUNT, DIGITS, ORDINAL, TIME, WORD
 
 NUMBERS = frozenset({
     "CARD_NUMBER", "CARD_CVV", "CARD_EXPIRY", "SSN", "PHONE", "ACCOUNT_NUMBER", "SORT_CODE",
@@ -31,9 +31,12 @@ DENSE, DENSE_SURE = 9, 7  # words like digits, and of them sure ones, that are a
 PIECE, SHORTEST = 6, 2  # words of a turn that continues an answer, and of one that is all answer
 WAIT = 3  # turns between a question, or the last piece of its answer, and a piece
 LEAD_IN = 6  # words between a cue and its number: "on the back is uh"
+SUM = 6  # words of a sum of money, and one
+LONGEST = 60  # words of a number
 AROUND = 4  # words beside a number that was found
 MOST_WORDS = 12  # a longer turn is talk unless it names the number
 SURE, LIKE, BETWEEN, OTHER, PLAIN = "sure", "like", "between", "other", "plain"
+LIKELY = (SURE, LIKE)
 # characters from which a number is whole; of other kinds the least that they have
 USUAL = {"CARD_NUMBER": 15, "PHONE": 10, "ACCOUNT_NUMBER": 8}
 
@@ -54,8 +57,11 @@ def mend(scenes: Sequence[Scene], left: Sequence[tuple[Scene, Run]], lang: Langu
         for place in _places(scene, unlabelled.get(scene.turn, ())):
             sort = (place.label not in DIGITS_ALONE, place.label in DATES)
             if sort not in kinds:
-                kinds[sort] = [_kind(scene, at, lang, *sort) for at in range(len(scene.atoms))]
-            found = _stretch(scene, place, kinds[sort], lang)
+                kinds[sort] = _barred(scene)
+            known = kinds[sort]
+            for at in range(place.first, place.last):
+                known[at] = known[at] or _kind(scene, at, lang, *sort)
+            found = _Search(scene, place, known, lang).found()
             if found is not None:
                 _add(scene, found, place.label)
 
@@ -81,15 +87,19 @@ def _places(scene: Scene, unlabelled: Sequence[Run]) -> Iterator[_Place]:
                          min(len(atoms), span.last + AROUND), (span.first, span.last))  # fmt: skip
     for at, cue in enumerate(cues):
         after = cues[at + 1].first if at + 1 < len(cues) else len(atoms)
+        after = min(after, cue.last + LONGEST)
         if cue.topic in NUMBERS and not scene.heading.question and cue.last < after:
             yield _Place(cue.topic, cue.last, after, None)
     if not cues and not scene.heading.question:
         yield from _answers(scene)
-    if sum(run.digits for run in unlabelled) >= DENSE_SURE:
-        for run in unlabelled:
-            if run.digits > 1 and not scene.taken(run.first, run.last):
-                label = by_length(sum(r.digits for r in unlabelled if r.first >= run.first), False)
-                yield _Place(label, run.first, len(atoms), None, dense=True)
+    ahead = sum(run.digits for run in unlabelled)
+    for run in unlabelled:
+        if ahead < DENSE_SURE:
+            break
+        if run.digits > 1 and not scene.taken(run.first, run.last):
+            last = min(len(atoms), run.first + LONGEST)
+            yield _Place(by_length(ahead, False), run.first, last, None, dense=True)
+        ahead -= run.digits
 
 
 def _answers(scene: Scene) -> Iterator[_Place]:
@@ -100,16 +110,22 @@ def _answers(scene: Scene) -> Iterator[_Place]:
             continue
         if any(o.topic in LOCAL and o.asked and o.turn >= item.turn for o in scene.open):
             continue
-        goes_on = 0 < item.answered < USUAL.get(item.topic, SHAPES[item.topic].low)
+        goes_on = 0 < item.answered < _usual(item.topic)
         yield _Place(item.topic, 0, len(scene.atoms), None, whole=True, goes_on=goes_on)
+
+
+def _barred(scene: Scene) -> list[str]:
+    """Return what is known of each atom of a turn at first: words of a cue are no digits."""
+    kinds = [""] * len(scene.atoms)
+    for cue in scene.heading.cues:
+        kinds[cue.first : cue.last] = [PLAIN] * (cue.last - cue.first)
+    return kinds
 
 
 def _kind(scene: Scene, at: int, lang: Language, letters: bool, dates: bool) -> str:
     """Say what an atom may be inside a number."""
     atom = scene.atoms[at]
     text = atom.text
-    if any(cue.first <= at < cue.last for cue in scene.heading.cues):
-        return PLAIN
     if text == "one" and at and lang.has("leads", scene.atoms[at - 1].text):
         after = scene.atoms[at + 1].text if at + 1 < len(scene.atoms) else ""
         if after in ("is", "was", "ending", "on", "that", "at", "with"):
@@ -141,142 +157,130 @@ def _kind(scene: Scene, at: int, lang: Language, letters: bool, dates: bool) -> 
     return PLAIN if plain else OTHER
 
 
-def _stretch(
-    scene: Scene, place: _Place, kinds: Sequence[str], lang: Language
-) -> tuple[int, int] | None:
-    """Return the atoms of a number in a place, where it holds one."""
-    atoms = scene.atoms
-    if place.goes_on and len(atoms) <= PIECE and PLAIN not in kinds:
-        said = [at for at, kind in enumerate(kinds) if kind != BETWEEN]
-        like = [at for at in said if kinds[at] != OTHER]
-        if like and 2 * len(like) >= len(said):
-            edges = said if len(said) <= SHORTEST else like
-            return edges[0], edges[-1] + 1
-    if place.anchor is not None:
-        first, last = place.anchor
-    else:
-        start = _start(scene, place, kinds, lang)
-        if start is None:
-            return None
-        first = last = start
-    whole = _whole(scene, place, kinds)
-    while first > place.first and place.anchor and _goes_on(scene, first, -1, kinds, place, whole):
-        first -= 1
-    while last < place.last and _goes_on(scene, last, 1, kinds, place, whole):
-        last += 1
-    first, last = _trimmed(atoms, first, last, kinds, place, lang)
-    if first >= last:
-        return None
-    return (first, last) if _enough(scene, first, last, kinds, place, lang) else None
+class _Search:
+    """Looks for one number in one place of one turn."""
+
+    def __init__(self, scene: Scene, place: _Place, kinds: Sequence[str], lang: Language) -> None:
+        self._atoms = scene.atoms
+        self._place = place
+        self._kinds = kinds
+        self._lang = lang
+        self._whole = False  # the number found has all its digits: what is beside it is no part
+        if place.anchor is not None:
+            characters = sum(len(run.text) for run in scene.runs_in(*place.anchor))
+            self._whole = characters >= _usual(place.label)
+
+    def found(self) -> tuple[int, int] | None:
+        """Return the atoms of the number, where the place holds one."""
+        place, kinds = self._place, self._kinds
+        if place.goes_on and len(kinds) <= PIECE and PLAIN not in kinds:
+            said = [at for at, kind in enumerate(kinds) if kind != BETWEEN]
+            like = [at for at in said if kinds[at] != OTHER]
+            if like and 2 * len(like) >= len(said):
+                edges = said if len(said) <= SHORTEST else like
+                return edges[0], edges[-1] + 1
+        start = self._start()
+        first, last = place.anchor or (start, start)
+        while first > place.first and place.anchor and self._goes_on(first - 1, -1):
+            first -= 1
+        while last < place.last and self._goes_on(last, 1):
+            last += 1
+        first, last = self._trimmed(first, last)
+        return (first, last) if first < last and self._enough(first, last) else None
+
+    def _start(self) -> int:
+        """Return the first atom of a number that nobody read; the end of the place without one."""
+        place, kinds = self._place, self._kinds
+        for at in range(place.first, place.last):
+            following = [*kinds[at + 1 : min(at + 3, place.last)], PLAIN, PLAIN]
+            small = self._small(at)
+            if kinds[at] == SURE or (kinds[at] == LIKE and (not small or following[0] in LIKELY)):
+                return at
+            odd = kinds[at] == OTHER and not (small or place.whole)
+            if odd and following[0] == SURE and following[1] in LIKELY:
+                return at  # "sort code Someday sixteen fourteen"
+            lead = kinds[at] == BETWEEN or self._lang.has("leads", self._atoms[at].text)
+            if not place.whole and (not lead or at - place.first >= LEAD_IN):
+                break
+        return place.last
+
+    def _goes_on(self, at: int, step: int) -> bool:
+        """Whether a number goes on over an atom: a digit, or one other word before the next."""
+        place, kinds, atoms = self._place, self._kinds, self._atoms
+        seam = at - 1 if step > 0 else at
+        if seam >= 0 and atoms[seam].stop:
+            return False
+        if kinds[at] == SURE or (kinds[at] == LIKE and not self._whole):
+            return True
+        if self._whole or kinds[at] == PLAIN or atoms[at].comma or atoms[at].stop:
+            return False
+        beyond = at + step
+        while place.first <= beyond < place.last and kinds[beyond] == BETWEEN:
+            beyond += step
+        if not place.first <= beyond < place.last:
+            return False
+        return kinds[beyond] == SURE if kinds[at] == OTHER else kinds[beyond] in LIKELY
+
+    def _trimmed(self, first: int, last: int) -> tuple[int, int]:
+        """Drop small words from the edges: "... nine [for] my wife" is talk."""
+        kinds, atoms = self._kinds, self._atoms
+        begin, end = self._place.anchor or (last, first)
+        while last > max(first, end):
+            at = last - 1
+            ends = last == len(atoms) or atoms[at].stop or atoms[at].comma
+            ends = ends or atoms[last].text in ENDS
+            if kinds[at] == SURE or (kinds[at] == LIKE and (ends or not self._small(at))):
+                break
+            last = at
+        while first < min(last, begin):
+            begins = not first or atoms[first - 1].stop or atoms[first - 1].comma
+            if kinds[first] in (SURE, OTHER) or (
+                kinds[first] == LIKE and (begins or not self._small(first))
+            ):
+                break
+            first += 1
+        return first, last
+
+    def _enough(self, first: int, last: int) -> bool:
+        """Whether it is a number: enough of it surely digits, and nothing that it counts."""
+        place, kinds, atoms, lang = self._place, self._kinds, self._atoms, self._lang
+        if place.anchor is not None:
+            return (first, last) != place.anchor
+        inside = range(first, last)
+        sure = sum(kinds[at] == SURE for at in inside)
+        like = sum(kinds[at] == LIKE for at in inside)
+        if place.dense:
+            return sure >= DENSE_SURE and sure + like >= DENSE
+        after = atoms[last].text if last < len(atoms) else ""
+        counted = after in lang.words["units_after"] and not atoms[last - 1].stop
+        scaled = any(atoms[at].text in lang.scales for at in inside)
+        if counted and (scaled or sure + like < SHAPES[place.label].low):
+            return False
+        if scaled and sure + like < SUM:
+            return False  # "two hundred and fifty"
+        if place.label in DATES:
+            dated = any(atoms[at].text in lang.words["months"] for at in inside)
+            return sure >= 1 and sure + like >= (2 if dated else 3) and not scaled
+        if not any(len(atoms[at].text) > 1 or atoms[at].kind != WORD for at in inside):
+            return False  # letters alone
+        least = min(SHAPES[place.label].low, 3)
+        if place.whole and len(atoms) > MOST_WORDS:
+            return sure >= 2 and sure + like >= least + 1
+        return sure + like >= least and (sure >= 1 or like >= 3)
+
+    def _small(self, at: int) -> bool:
+        """Whether a word is one of those that talk is full of."""
+        text = self._atoms[at].text
+        return self._lang.has("common", text) or self._lang.has("leads", text)
 
 
-def _whole(scene: Scene, place: _Place, kinds: Sequence[str]) -> bool:
-    """Whether the number found has all its digits: what stands beside it is something else."""
-    if place.anchor is None:
-        return False
-    first, last = place.anchor
-    characters = sum(len(run.text) for run in scene.runs if first <= run.first < last)
-    return characters >= USUAL.get(place.label, SHAPES[place.label].low)
-
-
-def _goes_on(
-    scene: Scene, edge: int, step: int, kinds: Sequence[str], place: _Place, whole: bool
-) -> bool:
-    """Whether a number goes on over the next atom: a digit, or one other word before the next."""
-    atoms = scene.atoms
-    at = edge if step > 0 else edge - 1
-    seam = atoms[min(at, at - step)]  # what ends a sentence ends a number
-    if (at != edge or at) and seam.stop:
-        return False
-    if kinds[at] == SURE or (kinds[at] == LIKE and not whole):
-        return True
-    if whole or kinds[at] == PLAIN or atoms[at].comma or atoms[at].stop:
-        return False
-    beyond = at + step
-    while place.first <= beyond < place.last and kinds[beyond] == BETWEEN:
-        beyond += step
-    if not place.first <= beyond < place.last:
-        return False
-    return kinds[beyond] == SURE if kinds[at] == OTHER else kinds[beyond] in (SURE, LIKE)
-
-
-def _start(scene: Scene, place: _Place, kinds: Sequence[str], lang: Language) -> int | None:
-    for at in range(place.first, place.last):
-        if kinds[at] == SURE or (kinds[at] == LIKE and not _function(scene.atoms, at, lang)):
-            return at
-        if kinds[at] == LIKE and at + 1 < place.last and kinds[at + 1] in (SURE, LIKE):
-            return at
-        if (
-            kinds[at] == OTHER and at + 2 < place.last and not place.whole
-            and kinds[at + 1] == SURE and kinds[at + 2] in (SURE, LIKE)
-        ):  # fmt: skip
-            return at  # "sort code Sunday sixteen fourteen"
-        lead = kinds[at] == BETWEEN or lang.has("leads", scene.atoms[at].text)
-        if not place.whole and (not lead or at - place.first >= LEAD_IN):
-            return None
-    return None
-
-
-def _function(atoms: Sequence[Atom], at: int, lang: Language) -> bool:
-    return lang.has("common", atoms[at].text) or lang.has("leads", atoms[at].text)
-
-
-def _trimmed(
-    atoms: Sequence[Atom], first: int, last: int, kinds: Sequence[str], place: _Place,
-    lang: Language,
-) -> tuple[int, int]:  # fmt: skip
-    """Drop small words from the edges: "... nine [for] my wife" is talk."""
-    least = place.anchor or (first, first)
-    while last > max(first, least[1]):
-        at = last - 1
-        ends = last == len(atoms) or atoms[at].stop or atoms[at].comma or atoms[last].text in ENDS
-        if kinds[at] == SURE or (kinds[at] == LIKE and (ends or not _function(atoms, at, lang))):
-            break
-        last -= 1
-    edge = place.anchor[0] if place.anchor else last
-    while first < min(last, edge):
-        begins = first == 0 or atoms[first - 1].stop or atoms[first - 1].comma or (
-            lang.has("leads", atoms[first - 1].text) and kinds[first - 1] == OTHER
-        )  # fmt: skip
-        if kinds[first] in (SURE, OTHER) or (
-            kinds[first] == LIKE and (begins or not _function(atoms, first, lang))
-        ):
-            break
-        first += 1
-    return first, last
-
-
-def _enough(
-    scene: Scene, first: int, last: int, kinds: Sequence[str], place: _Place, lang: Language
-) -> bool:
-    """Whether a stretch is a number: enough of it surely digits, and nothing that it counts."""
-    atoms = scene.atoms
-    if place.anchor is not None:
-        return (first, last) != place.anchor
-    inside = range(first, last)
-    sure = sum(kinds[at] == SURE for at in inside)
-    like = sum(kinds[at] == LIKE for at in inside)
-    if place.dense:
-        return sure >= DENSE_SURE and sure + like >= DENSE
-    after = atoms[last].text if last < len(atoms) else ""
-    counted = after in lang.words["units_after"] and not atoms[last - 1].stop
-    scaled = any(atoms[at].text in lang.scales for at in inside)
-    if counted and (scaled or sure + like < SHAPES[place.label].low):
-        return False
-    if place.label in DATES:
-        dated = any(atoms[at].text in lang.words["months"] for at in inside)
-        return sure >= 1 and sure + like >= (2 if dated else 3) and not scaled
-    if not any(len(atoms[at].text) > 1 or atoms[at].kind != WORD for at in inside):
-        return False  # letters alone
-    least = min(SHAPES[place.label].low, 3)
-    if place.whole and len(atoms) > MOST_WORDS:
-        return sure >= 2 and sure + like >= least + 1
-    return sure + like >= least and (sure >= 1 or like >= 3)
+def _usual(label: str) -> int:
+    return USUAL.get(label, SHAPES[label].low)
 
 
 def _add(scene: Scene, found: tuple[int, int], label: str) -> None:
     first, last = found
-    if all(any(s.first <= at < s.last for s in scene.spans) for at in range(first, last)):
+    if scene.covered(first, last):
         return
     scene.add(first, last, label, 0.55, "numbers", "mangled",
               "words that sound like digits, where a number is asked for or named")  # fmt: skip

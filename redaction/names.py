@@ -12,6 +12,7 @@ from functools import lru_cache
 
 from redaction.dialogue import find_all, match
 from redaction.language import Language
+from redaction.policy import Policy
 from redaction.scene import Scene
 from redaction.tokens import WORD, Atom
 
@@ -23,10 +24,12 @@ LEAST_PART = 4  # letters of a part of an e-mail address that may be a name
 _PARTS = re.compile(r"[a-z]+")
 EARLY = 4  # "this is" leads into a name near the beginning of a turn only
 IS = frozenset({"i'm", "im", "it's", "its", "is", "she's", "he's", "you're", "they're", "under"})
+SKIPPED = frozenset({"um", "uh", "er", "is", "it's", "actually", "erm", "the"})
 OPENERS = frozenset({"how", "can", "may", "will", "thank", "do", "the", "this", "yes", "what"})
 LINKED = frozenset({("i", "am"), ("i", "is"), ("this", "am"), ("this", "is")})
 SUBJECTS = frozenset({"i", "we", "you", "he", "she", "they", "it", "have", "be", "the"})
 GREETING = frozenset({"hi", "hello", "thanks", "you", "hey", "okay", "mr", "mrs", "ms", "miss"})
+ARTICLES = frozenset({"the", "a", "an"})
 PARTICLES = frozenset({"de", "la", "van", "von", "der", "den", "bin", "al", "el", "da", "di", "du",
                        "o", "mc", "mac", "st", "del", "dos", "ter", "le", "y"})  # fmt: skip
 
@@ -127,17 +130,9 @@ def label_names(scene: Scene, lang: Language, listed: bool) -> None:
             and (lang.has("word_names", atoms[at].text) and not atoms[at].capital)
         ):
             continue  # "my mother's bill"
-        while at < n and atoms[at].text in (
-            "um",
-            "uh",
-            "er",
-            "is",
-            "it's",
-            "actually",
-            "erm",
-            "the",
-        ):
+        while at < n and atoms[at].text in SKIPPED:
             at += 1
+        article = at and atoms[at - 1].text == "the"  # "it's under the barcode"
         medium = match(atoms, first, lang.lists["name_medium_leads"]) is not None and (
             atoms[first].text != "this" or first <= EARLY
         )
@@ -146,9 +141,9 @@ def label_names(scene: Scene, lang: Language, listed: bool) -> None:
             stop = at + 1  # "this is mark from accounts"
         elif (
             stop > at
-            and not strong
+            and (article or not strong)
             and not _convincing(atoms, at, stop, lang)
-            and not (medium and _unlike_verb(atoms[at].text))
+            and (article or not (medium and _unlike_noun(atoms[at], lang)))
         ):
             continue
         elif stop > at and not strong:
@@ -248,6 +243,11 @@ def _full_name(atoms: Sequence[Atom], at: int, lang: Language) -> bool:
     )
 
 
+def _unlike_noun(atom: Atom, lang: Language) -> bool:
+    """Whether a word looks neither like a verb nor like an ordinary word of another kind."""
+    return _unlike_verb(atom.text) and not lang.has("ordinary", atom.text)
+
+
 def _unlike_verb(text: str) -> bool:
     return len(text) > 2 and not text.endswith(("s", "ed", "ing", "ly", "n't", "'ve", "'d", "'ll"))
 
@@ -307,7 +307,7 @@ def _from_lists(scene: Scene, lang: Language) -> None:
             atoms[at].kind == WORD
             and (lang.has("given", atoms[at].text) or lang.has("word_names", atoms[at].text))
             and not (scene.run_before(at) and lang.has("units_after", atoms[at].text))
-            and not (at and atoms[at - 1].text in ("the", "a", "an"))  # "the john deere"
+            and not (at and atoms[at - 1].text in ARTICLES)  # "the john deere"
             and _listed(atoms, at, lang)
         ):
             stop = _extent(atoms, at, lang, False)
@@ -333,11 +333,12 @@ def answer_name(scene: Scene, lang: Language) -> None:
     while at < len(atoms) and found < 3:
         text = atoms[at].text
         start = _initials(atoms, at)
+        article = start == at and at and atoms[at - 1].text in ARTICLES  # "haven't the foggiest"
         if atoms[at].kind != WORD or lang.has("leads", text) or (len(text) == 1 and start == at):
             at += 1
             continue
         stop = start if _verb(atoms, start, lang) else _extent(atoms, start, lang, short or begins)
-        if stop == start:
+        if stop == start or (article and not _convincing(atoms, start, stop, lang)):
             begins = begins and not _ordinary(text, lang)
             at += 1
             continue
@@ -374,14 +375,20 @@ def _add(scene: Scene, first: int, last: int, score: float, rule: str, reason: s
     scene.add(first, last, "PERSON", score, "names", rule, reason)
 
 
-def follow(scenes: Sequence[Scene], lang: Language) -> None:
-    """Find the names of a call again wherever they are said, but never those that are words."""
-    known = _known(scenes, lang)
+def follow(scenes: Sequence[Scene], policy: Policy, lang: Language) -> None:
+    """Find the names of a call again wherever they are said, but never those that are words.
+
+    Args:
+        scenes: the turns of one call, its names found.
+        policy: which findings count; what it leaves out is no name.
+        lang: the language pack.
+    """
+    known = _known(scenes, policy, lang)
     word_names = lang.words["word_names"]
     wordlike = known & word_names
     known = {
         name for name in known
-        if len(name) > 2 and not _ordinary(name, lang) and name not in word_names
+        if len(name) > 2 and not lang.has("ordinary", name) and name not in word_names
         and name not in PARTICLES and name not in lang.words["leads"]
         and name not in lang.units and name not in lang.tens and name not in lang.teens
     }  # fmt: skip
@@ -405,12 +412,14 @@ def follow(scenes: Sequence[Scene], lang: Language) -> None:
                 _add(scene, at, at + 1, 0.7, "name.followed", reason)
 
 
-def _known(scenes: Sequence[Scene], lang: Language) -> set[str]:
+def _known(scenes: Sequence[Scene], policy: Policy, lang: Language) -> set[str]:
     """Return every word that a name of the call is made of: said, spelled, or in an e-mail."""
     known: set[str] = set()
     spelled: list[tuple[Scene, str]] = []
     for scene in scenes:
         for span in scene.spans:
+            if not policy.on(span.rule):
+                continue
             atoms = scene.atoms[span.first : span.last]
             if span.detector == "letters":
                 letters = span.value.lower()

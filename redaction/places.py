@@ -58,6 +58,8 @@ def label_places(scene: Scene, lang: Language, asked: bool) -> None:
         after = atoms[at + 1].text if at + 1 < len(atoms) else ""
         if lang.has("units_after", atom.text) and lang.has("units_after", after):
             continue  # "32 square metres"
+        if atom.text.endswith("s") and not atom.capital and scene.run_before(at) is not None:
+            continue  # "two cottages"
         first = _house(scene, at, lang, asked)
         if first is None:
             continue
@@ -358,7 +360,7 @@ def grow(scene: Scene, lang: Language) -> None:
             back = span.first
             while back and span.first - back < MAX_TAIL and _before_postcode(scene, back - 1, lang):
                 back -= 1
-            numbers = [run.first for run in scene.runs if back <= run.first < span.first]
+            numbers = [run.first for run in scene.runs_in(back, span.first)]
             capital = back < span.first and all(
                 atoms[at].capital or atoms[at].kind != WORD for at in range(back, span.first)
             )
@@ -371,11 +373,10 @@ def grow(scene: Scene, lang: Language) -> None:
             span.last = max(span.last, _tail(scene, span.last, lang))
             while span.first and lang.has("street_units", atoms[span.first - 1].text):
                 span.first -= 1
-        for cue in scene.heading.cues:
-            gap = span.first - cue.last
+        for cue in scene.cues_before(span.first, MAX_HOUSE):
             if (
                 cue.topic == "ADDRESS"
-                and 0 < gap <= MAX_HOUSE
+                and cue.last < span.first
                 and not any(atoms[at].stop for at in range(cue.last, span.first))
             ):
                 start = cue.last
@@ -396,7 +397,7 @@ def _before_postcode(scene: Scene, at: int, lang: Language) -> bool:
     atom = scene.atoms[at]
     if atom.stop:
         return False
-    if any(run.first <= at < run.last for run in scene.runs):
+    if scene.run_over(at):
         return True
     text = atom.text
     if atom.kind != WORD or lang.has("leads", text):

@@ -123,7 +123,7 @@ class Redactor:
         self._echo(scenes, left)
         internet.follow(scenes, self._lang)
         if self.policy.on("name.followed"):
-            names.follow(scenes, self._lang)
+            names.follow(scenes, self.policy, self._lang)
         self._others(scenes, turns)
         findings: list[Finding] = []
         suppressed: list[Finding] = []
@@ -229,7 +229,7 @@ class Redactor:
                         pieces.setdefault(span.value[at : at + ECHO], span.label)
         houses = {
             run.text for scene in scenes for span in scene.spans if span.label == "ADDRESS"
-            for run in scene.runs if span.first <= run.first < span.last
+            for run in scene.runs_in(span.first, span.last)
         }  # fmt: skip
         for scene, run in left:
             before = scene.atoms[run.first - 1].text if run.first else ""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from redaction.dialogue import Heading, Open, Said
+from redaction.dialogue import Cue, Heading, Open, Said
 from redaction.labels import REFERENCE
 from redaction.numbers import Run
 from redaction.tokens import Atom
@@ -84,9 +85,29 @@ class Scene:
             self._ends = {run.last: run for run in self.runs}
         return self._ends.get(last)
 
+    def runs_in(self, first: int, last: int) -> list[Run]:
+        """Return the runs that begin at one of these atoms."""
+        low, high = (bisect_left(self.runs, at, key=_first) for at in (first, last))
+        return self.runs[low:high]
+
+    def run_over(self, at: int) -> bool:
+        """Whether an atom belongs to a run."""
+        place = bisect_right(self.runs, at, key=_first) - 1
+        return place >= 0 and at < self.runs[place].last
+
+    def cues_before(self, first: int, reach: int) -> list[Cue]:
+        """Return the cues that end at most `reach` atoms before an atom, or there."""
+        cues = self.heading.cues
+        low, high = (bisect_left(cues, at, key=_last) for at in (first - reach, first + 1))
+        return cues[low:high]
+
     def taken(self, first: int, last: int) -> bool:
         """Whether a span found so far overlaps these atoms."""
         return any(self._marks[first:last])
+
+    def covered(self, first: int, last: int) -> bool:
+        """Whether spans found so far cover all of these atoms."""
+        return bool(self._marks) and all(self._marks[first:last])
 
     def answered(self, topic: str, length: int, value: str = "") -> None:
         """Note that characters of an open question's answer were heard in this turn."""
@@ -108,3 +129,11 @@ class Scene:
             return None
         found = [item for item in self.open if item.topic in topics]
         return max(found, key=lambda item: (item.asked, item.turn), default=None)
+
+
+def _first(run: Run) -> int:
+    return run.first
+
+
+def _last(cue: Cue) -> int:
+    return cue.last

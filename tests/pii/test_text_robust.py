@@ -93,7 +93,7 @@ def test_no_text_raises_and_spans_stay_inside(said: list[tuple[str, str]]) -> No
 
 
 PACK = load_language("en")
-TALK = sorted(
+TELLING = sorted(
     {
         word
         for phrases in (PACK.topics, PACK.short_topics, *PACK.lists.values())
@@ -117,7 +117,7 @@ def talk(draw: st.DrawFn) -> list[tuple[str, str]]:
     """Draw turns made of the words that the rules look at, capitals and punctuation at random."""
     turns = []
     for _ in range(draw(st.integers(1, 3))):
-        words = draw(st.lists(st.sampled_from(TALK), max_size=20))
+        words = draw(st.lists(st.sampled_from(TELLING), max_size=20))
         ends = draw(st.lists(st.sampled_from(["", "", "", ",", "."]), min_size=len(words),
                              max_size=len(words)))  # fmt: skip
         cased = draw(st.lists(st.booleans(), min_size=len(words), max_size=len(words)))
