@@ -106,6 +106,8 @@ def label_runs(scene: Scene, dates: Sequence[Date], policy: Policy, lang: Langua
         label, score, rule = _decide(scene, run, topic, weight, rule, lang)
         if label == "PHONE" and run.first and scene.atoms[run.first - 1].text == "plus":
             run.first -= 1
+        if label == "PHONE" and run.first > 1 and _says(scene, run.first - 2, ("area", "code")):
+            run.first -= 2
         scene.add(run.first, run.last, label, score, "numbers", rule, _reason(rule), value=run.text)
         scene.answered(label, len(run.text), run.text)
         if label.startswith("CARD_") and (label != "CARD_NUMBER" or run.digits >= CARD_DIGITS):
@@ -124,6 +126,10 @@ def _time_or_day(scene: Scene, run: Run, lang: Language) -> bool:
         return True
     after = scene.atoms[run.last].text if run.last < len(scene.atoms) else ""
     return run.values == 1 and after in lang.ordinals and scene.atoms[run.first].text in lang.tens
+
+
+def _says(scene: Scene, at: int, words: Sequence[str]) -> bool:
+    return all(atom.text == word for atom, word in zip(scene.atoms[at:], words, strict=False))
 
 
 class _Evidence:

@@ -50,6 +50,22 @@ def label_internet(scene: Scene, lang: Language) -> None:
             scene.add(at, at + 1, "IP_ADDRESS", 0.9, "internet", "ip.written", "an IP address")
     _spoken_ip(scene, lang)
     _spoken(scene, lang)
+    _underscored(scene)
+
+
+def _underscored(scene: Scene) -> None:
+    """Find "baz underscore trout eighty eight": what has an underscore and is no address."""
+    atoms = scene.atoms
+    for at in () if scene.lacks(("underscore",)) else range(1, len(atoms) - 1):
+        if atoms[at].text != "underscore" or scene.taken(at - 1, at + 2):
+            continue
+        before, after = scene.run_before(at), scene.run_at(at + 1)
+        first = before.first if before else at - 1
+        last = after.last if after else at + 2
+        number = scene.run_at(last)
+        last = number.last if number else last
+        scene.add(first, last, "USERNAME", 0.7, "internet", "username.underscore",
+                  "words joined by an underscore")  # fmt: skip
 
 
 def _spoken(scene: Scene, lang: Language) -> None:

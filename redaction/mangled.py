@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from redaction.classify import LOCAL
 from redaction.language import Language
 from redaction.numbers import ENDS, Run
-from redaction.scene import Scene
+from redaction.scene import Scene, Span
 from redaction.shapes import SHAPES, by_length
 from redaction.tokens import AMOUNT, DIGITS, ORDINAL, TIME, WORD
 
@@ -29,6 +29,7 @@ DIGITS_ALONE = frozenset({
 })  # fmt: skip
 DENSE, DENSE_SURE = 9, 7  # words like digits, and of them sure ones, that are a number anywhere
 PIECE, SHORTEST = 6, 2  # words of a turn that continues an answer, and of one that is all answer
+NAMED = frozenset({"DRIVER_LICENSE"})  # may begin with letters of a name said as a word
 WAIT = 3  # turns between a question, or the last piece of its answer, and a piece
 LEAD_IN = 6  # words between a cue and its number: "on the back is uh"
 SUM = 6  # words of a sum of money, and one
@@ -38,7 +39,8 @@ MOST_WORDS = 12  # a longer turn is talk unless it names the number
 SURE, LIKE, BETWEEN, OTHER, PLAIN = "sure", "like", "between", "other", "plain"
 LIKELY = (SURE, LIKE)
 # characters from which a number is whole; of other kinds the least that they have
-USUAL = {"CARD_NUMBER": 15, "PHONE": 10, "ACCOUNT_NUMBER": 8}
+USUAL = {"CARD_NUMBER": 15, "PHONE": 10, "ACCOUNT_NUMBER": 8, "MEDICAL_ID": 10, "VEHICLE_REG": 7,
+         "IBAN": 22, "TAX_ID": 9, "DRIVER_LICENSE": 16, "POSTCODE": 6}
 
 
 def mend(scenes: Sequence[Scene], left: Sequence[tuple[Scene, Run]], lang: Language) -> None:
@@ -54,7 +56,7 @@ def mend(scenes: Sequence[Scene], left: Sequence[tuple[Scene, Run]], lang: Langu
         unlabelled.setdefault(scene.turn, []).append(run)
     for scene in scenes:
         kinds: dict[tuple[bool, bool], list[str]] = {}
-        for place in _places(scene, unlabelled.get(scene.turn, ())):
+        for place in _places(scene, unlabelled.get(scene.turn, ()), lang):
             sort = (place.label not in DIGITS_ALONE, place.label in DATES)
             if sort not in kinds:
                 kinds[sort] = _barred(scene)
@@ -79,10 +81,15 @@ class _Place:
     dense: bool = False  # nothing says that a number is here, but many digits do
 
 
-def _places(scene: Scene, unlabelled: Sequence[Run]) -> Iterator[_Place]:
+def _places(scene: Scene, unlabelled: Sequence[Run], lang: Language) -> Iterator[_Place]:
     atoms, cues = scene.atoms, scene.heading.cues
+    whole: set[str] = set()  # labels of numbers that have all their digits
     for span in list(scene.spans):
-        if span.label in NUMBERS:
+        if span.label not in NUMBERS:
+            continue
+        if _is_whole(scene, span, lang):
+            whole.add(span.label)
+        else:
             yield _Place(span.label, max(0, span.first - AROUND),
                          min(len(atoms), span.last + AROUND), (span.first, span.last))  # fmt: skip
     for at, cue in enumerate(cues):
@@ -91,7 +98,7 @@ def _places(scene: Scene, unlabelled: Sequence[Run]) -> Iterator[_Place]:
         if cue.topic in NUMBERS and not scene.heading.question and cue.last < after:
             yield _Place(cue.topic, cue.last, after, None)
     if not cues and not scene.heading.question:
-        yield from _answers(scene)
+        yield from (place for place in _answers(scene) if place.label not in whole)
     ahead = sum(run.digits for run in unlabelled)
     for run in unlabelled:
         if ahead < DENSE_SURE:
@@ -100,6 +107,15 @@ def _places(scene: Scene, unlabelled: Sequence[Run]) -> Iterator[_Place]:
             last = min(len(atoms), run.first + LONGEST)
             yield _Place(by_length(ahead, False), run.first, last, None, dense=True)
         ahead -= run.digits
+
+
+def _is_whole(scene: Scene, span: Span, lang: Language) -> bool:
+    """Whether a number has all its digits: what stands beside it is something else."""
+    characters = sum(len(run.text) for run in scene.runs_in(span.first, span.last))
+    if characters >= _usual(span.label):
+        return True
+    months = lang.words["months"]
+    return any(atom.text in months for atom in scene.atoms[span.first : span.last])
 
 
 def _answers(scene: Scene) -> Iterator[_Place]:
@@ -165,10 +181,6 @@ class _Search:
         self._place = place
         self._kinds = kinds
         self._lang = lang
-        self._whole = False  # the number found has all its digits: what is beside it is no part
-        if place.anchor is not None:
-            characters = sum(len(run.text) for run in scene.runs_in(*place.anchor))
-            self._whole = characters >= _usual(place.label)
 
     def found(self) -> tuple[int, int] | None:
         """Return the atoms of the number, where the place holds one."""
@@ -210,9 +222,11 @@ class _Search:
         seam = at - 1 if step > 0 else at
         if seam >= 0 and atoms[seam].stop:
             return False
-        if kinds[at] == SURE or (kinds[at] == LIKE and not self._whole):
+        if kinds[at] in LIKELY:
             return True
-        if self._whole or kinds[at] == PLAIN or atoms[at].comma or atoms[at].stop:
+        if place.label in NAMED and step < 0 and kinds[at] == OTHER and not self._ordinary(at):
+            return True
+        if kinds[at] == PLAIN or atoms[at].comma or atoms[at].stop:
             return False
         beyond = at + step
         while place.first <= beyond < place.last and kinds[beyond] == BETWEEN:
@@ -267,6 +281,9 @@ class _Search:
         if place.whole and len(atoms) > MOST_WORDS:
             return sure >= 2 and sure + like >= least + 1
         return sure + like >= least and (sure >= 1 or like >= 3)
+
+    def _ordinary(self, at: int) -> bool:
+        return self._lang.has("ordinary", self._atoms[at].text) or self._small(at)
 
     def _small(self, at: int) -> bool:
         """Whether a word is one of those that talk is full of."""

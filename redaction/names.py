@@ -136,7 +136,9 @@ def label_names(scene: Scene, lang: Language, listed: bool) -> None:
         medium = match(atoms, first, lang.lists["name_medium_leads"]) is not None and (
             atoms[first].text != "this" or first <= EARLY
         )
-        stop = _extent(atoms, at, lang, strong)
+        initials = _initials(atoms, at) if at < n and atoms[at].capital else at
+        stop = _extent(atoms, initials, lang, strong)
+        stop = at if stop == initials else stop
         if not strong and stop == at and at < n and medium and _speaks(atoms, at, lang):
             stop = at + 1  # "this is mark from accounts"
         elif (

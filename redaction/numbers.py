@@ -232,6 +232,14 @@ def _solid(atoms: Sequence[Atom], at: int, lang: Language) -> bool:
     )
 
 
+def is_digit(atoms: Sequence[Atom], at: int, lang: Language) -> bool:
+    """Whether a word that may be a digit stands between two that are: "five owe three"."""
+    text = atoms[at].text
+    return (text in lang.weak or text in lang.homophones) and (
+        _solid(atoms, at - 1, lang) and _solid(atoms, at + 1, lang)
+    )
+
+
 def _between(atoms: Sequence[Atom], at: int, lang: Language) -> bool:
     """Whether a homophone at `at` may be a digit: solid numbers on both sides, or two on one."""
     if 0 < at < len(atoms) - 1 and atoms[at - 1].kind == atoms[at + 1].kind == DIGITS:
@@ -277,7 +285,7 @@ def _joined(atoms: Sequence[Atom], end: int, element: _Element, lang: Language) 
     if atoms[end - 1].stop and not element.strong and not element.letter:
         return False  # "... five one two. Oh, and"
     if gap == 0:
-        return True
+        return not (element.letter and not element.strong and atoms[end - 1].comma)
     if gap > MAX_GAP:
         return False
     joiners, corrections = lang.words["joiners"], lang.words["corrections"]

@@ -110,6 +110,8 @@ def _house(scene: Scene, street: int, lang: Language, asked: bool) -> int | None
         back -= 1
     if numbered is not None:
         return numbered
+    if names and not weak and back > 1 and atoms[back - 1].text == "old":
+        return back - 2 if atoms[back - 2].text == "the" else back - 1  # "the old forge mill lane"
     if asked and names and not weak:
         return back
     if (
@@ -140,7 +142,7 @@ def _unit_before(scene: Scene, first: int, lang: Language) -> int:
             back = edge - 1
         else:
             break
-    return back
+    return back - 1 if back and atoms[back - 1].text == "number" else back
 
 
 def _tail(scene: Scene, at: int, lang: Language) -> int:

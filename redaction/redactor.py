@@ -23,7 +23,7 @@ from redaction.guessed import guess
 from redaction.language import Phrases, load_language
 from redaction.mangled import mend
 from redaction.model import file_sha256, load_names
-from redaction.numbers import scan
+from redaction.numbers import CORRECTION, MAX_GAP, is_digit, scan
 from redaction.pieces import join_pieces
 from redaction.policy import Policy
 from redaction.recognizers import build_plugged, identity
@@ -149,6 +149,10 @@ class Redactor:
                 agent = bool(guessed) and turn.speaker == guessed
             said = said_in(atoms)
             heading = head(atoms, said, self._lang)
+            heading.cues = [
+                cue for cue in heading.cues
+                if cue.last > cue.first + 1 or not is_digit(atoms, cue.first, self._lang)
+            ]  # fmt: skip
             barred = {i for cue in heading.cues for i in range(cue.first, cue.last)}
             barred.update(
                 i for date in dates.written_dates(atoms) for i in range(date.first, date.last)
@@ -331,9 +335,23 @@ class Redactor:
                 a, b, other = merged[-1]
                 best = max((other, span), key=lambda s: (s.score, s.last - s.first))
                 merged[-1] = (a, max(b, last), best)
+            elif merged and self._corrects(scene, merged[-1][2], span):
+                merged[-1] = (merged[-1][0], last, merged[-1][2])
             else:
                 merged.append((first, last, span))
         return [_finding(scene.turn, first, last, span, turn) for first, last, span in merged]
+
+    def _corrects(self, scene: Scene, one: Span, two: Span) -> bool:
+        """Whether two pieces of a number have nothing but a correction between them."""
+        between = scene.atoms[one.last : two.first]
+        joiners, corrections = self._lang.words["joiners"], self._lang.words["corrections"]
+        return (
+            one.label == two.label
+            and one.detector == two.detector == "numbers"
+            and 0 < len(between) <= MAX_GAP
+            and all(atom.text in joiners or atom.text in corrections for atom in between)
+            and any(atom.text in CORRECTION for atom in between)
+        )
 
     def _why_kept(self, scene: Scene, span: Span, own: set[str]) -> str:
         """Why a span is no finding; empty where it is one."""

@@ -165,7 +165,8 @@ def atoms_of(
             )
         end = raw[-1]
         if end in ".?!":
-            atoms[-1].stop = True
+            initial = end == "." and len(raw) == 2 and raw[0].isupper()  # "R. J. Featherby"
+            atoms[-1].stop = not initial
         elif end in ",;:-–—":
             atoms[-1].comma = True
     return atoms
