@@ -50,6 +50,9 @@ SUM_WORDS = 4  # number words of a sum: "eleven hundred and twenty"
 LEAST_AMONG_WORDS = {"DOB": 3, "POSTCODE": 4, "IP_ADDRESS": 3, "EMAIL": 3, "IBAN": 4}
 READ_BACK = 4  # first digits by which a read-back is known
 HEXADECIMAL = "0X"  # a number that computers show
+# tax forms of the United States and the United Kingdom, and what they are called by
+FORMS = frozenset({"1099", "1040", "1098", "P60", "P45", "P11D", "W2", "W4", "W9", "SA100"})
+COUNTED, LEAST_COUNTED = "12345678910", 9  # somebody counts to ten
 SPELLED = 5  # digits said one by one that are no amount
 SINGLY = 3  # digits said one by one that make an answer an identifier
 CARD_REACH = 3  # atoms between a card number and an expiry or code said right behind it
@@ -88,6 +91,9 @@ def label_runs(scene: Scene, dates: Sequence[Date], policy: Policy, lang: Langua
             scene.keep_reference(run, 0.6, "repeated")
             continue
         if scene.taken(run.first, run.last) or run.text.startswith(HEXADECIMAL):
+            continue
+        counted = run.values >= LEAST_COUNTED and COUNTED.startswith(run.text)
+        if run.text in FORMS or counted:
             continue
         if not run.digits:
             _label_letters(scene, run, lang, evidence)

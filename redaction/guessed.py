@@ -49,7 +49,7 @@ def guess(
     found = model.read([scene.atoms for scene in scenes], needed, wanted)
     for scene, guesses in zip(scenes, found, strict=True):
         for item in guesses:
-            if _placeholder(scene.atoms[item.first : item.last]):
+            if _placeholder(scene.atoms[item.first : item.last]) or _cue(scene, item):
                 continue
             if item.label == "PERSON":
                 _person(scene, item, lang)
@@ -139,13 +139,26 @@ def _address(scene: Scene, item: Guess, lang: Language) -> None:
             lang.has("street_types", atom.text) and not lang.has("street_weak", atom.text)
             for atom in scene.atoms[first:last]
         )
-        if _asked(scene, "ADDRESS"):
+        words = [atom for atom in scene.atoms[first:last] if atom.kind == WORD]
+        alone = all(lang.has("other_names", atom.text) for atom in words)  # "a licence of Illinois"
+        things = counted and not street and _things(words[-1:], lang)
+        if alone or things:
+            weak = not _asked(scene, "ADDRESS")
+        elif _asked(scene, "ADDRESS"):
             weak = bare and not counted
         else:
             weak = bare or (not street and item.sure < (LONE if counted else LONE_PLACE))
         rule = "address.model.weak" if weak else "address.model"
         _add(scene, first, last, piece, rule,
              "an address in the context of its turn, by the names model")  # fmt: skip
+
+
+def _things(words: Sequence[Atom], lang: Language) -> bool:
+    """Whether a word is the plural of an ordinary one: "five axles"."""
+    return any(
+        atom.text.endswith("s") and not atom.capital and _plain(atom, lang, ORDINARY)
+        for atom in words
+    )
 
 
 def _add(scene: Scene, first: int, last: int, item: Guess, rule: str, reason: str) -> None:
@@ -178,6 +191,14 @@ def _placeholder(atoms: Sequence[Atom]) -> bool:
     """Whether nothing stands here but what a redactor put in place of a value: [PERSON_1]."""
     words = [atom for atom in atoms if atom.kind == WORD]
     return bool(words) and all(atom.upper and atom.text in OF_LABELS for atom in words)
+
+
+def _cue(scene: Scene, item: Guess) -> bool:
+    """Whether a span lies within words that name a kind of value: "see vee vee"."""
+    return any(
+        cue.first <= item.first and item.last <= cue.last and cue.topic != "PERSON"
+        for cue in scene.heading.cues
+    )
 
 
 def _worth_reading(atoms: Sequence[Atom], dull: dict[str, bool], lang: Language) -> bool:

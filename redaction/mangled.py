@@ -39,8 +39,17 @@ MOST_WORDS = 12  # a longer turn is talk unless it names the number
 SURE, LIKE, BETWEEN, OTHER, PLAIN = "sure", "like", "between", "other", "plain"
 LIKELY = (SURE, LIKE)
 # characters from which a number is whole; of other kinds the least that they have
-USUAL = {"CARD_NUMBER": 15, "PHONE": 10, "ACCOUNT_NUMBER": 8, "MEDICAL_ID": 10, "VEHICLE_REG": 7,
-         "IBAN": 22, "TAX_ID": 9, "DRIVER_LICENSE": 16, "POSTCODE": 6}
+USUAL = {
+    "CARD_NUMBER": 15,
+    "PHONE": 10,
+    "ACCOUNT_NUMBER": 8,
+    "MEDICAL_ID": 10,
+    "VEHICLE_REG": 7,
+    "IBAN": 22,
+    "TAX_ID": 9,
+    "DRIVER_LICENSE": 16,
+    "POSTCODE": 6,
+}
 
 
 def mend(scenes: Sequence[Scene], left: Sequence[tuple[Scene, Run]], lang: Language) -> None:
@@ -188,7 +197,8 @@ class _Search:
         if place.goes_on and len(kinds) <= PIECE and PLAIN not in kinds:
             said = [at for at, kind in enumerate(kinds) if kind != BETWEEN]
             like = [at for at in said if kinds[at] != OTHER]
-            if like and 2 * len(like) >= len(said):
+            known = len(like) > 1 or place.label in DIGITS_ALONE or SURE in kinds
+            if like and known and 2 * len(like) >= len(said):
                 edges = said if len(said) <= SHORTEST else like
                 return edges[0], edges[-1] + 1
         start = self._start()

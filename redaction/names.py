@@ -29,6 +29,9 @@ OPENERS = frozenset({"how", "can", "may", "will", "thank", "do", "the", "this", 
 LINKED = frozenset({("i", "am"), ("i", "is"), ("this", "am"), ("this", "is")})
 SUBJECTS = frozenset({"i", "we", "you", "he", "she", "they", "it", "have", "be", "the"})
 GREETING = frozenset({"hi", "hello", "thanks", "you", "hey", "okay", "mr", "mrs", "ms", "miss"})
+# titles that are words too: what follows them must look like a name
+WORDY_TITLES = frozenset({"miss", "doctor", "professor", "reverend", "constable", "sergeant",
+                          "inspector", "councillor"})  # fmt: skip
 ARTICLES = frozenset({"the", "a", "an"})
 PARTICLES = frozenset({"de", "la", "van", "von", "der", "den", "bin", "al", "el", "da", "di", "du",
                        "o", "mc", "mac", "st", "del", "dos", "ter", "le", "y"})  # fmt: skip
@@ -53,6 +56,8 @@ def _name_word(atom: Atom, lang: Language, strong: bool) -> bool:
     if text in lang.words["given"] or text in lang.words["surnames"]:
         return True
     if text in lang.units or text in lang.teens or text in lang.tens:
+        return False
+    if atom.upper and text in lang.lists["acronyms"]:
         return False
     if lang.has("word_names", text):
         return strong or atom.capital
@@ -172,7 +177,7 @@ def label_names(scene: Scene, lang: Language, listed: bool) -> None:
             stop = _extent(atoms, at + 1, lang, True)
             if (
                 stop > at + 1
-                and atom.text in ("miss", "doctor", "professor", "reverend")
+                and atom.text in WORDY_TITLES
                 and not _convincing(atoms, at + 1, stop, lang)
                 and not _unlike_verb(atoms[at + 1].text)
             ):
@@ -205,7 +210,7 @@ def label_names(scene: Scene, lang: Language, listed: bool) -> None:
         how = [atom.text for atom in atoms[at + 1 : at + 4]]
         if how[0] == "with" and how[1] in ("a", "an", "double", "two") and len(how[-1]) == 1:
             stop = _extent(atoms, at, lang, True)
-            if stop == at + 1:
+            if stop == at + 1 and not _thing(atoms, at, lang):
                 _add(scene, at, stop, 0.7, "name.letter", "a word whose letters are named")
     for first, _ in find_all(atoms, lang.lists["closings"], scene.said):
         back = first
@@ -336,11 +341,12 @@ def answer_name(scene: Scene, lang: Language) -> None:
         text = atoms[at].text
         start = _initials(atoms, at)
         article = start == at and at and atoms[at - 1].text in ARTICLES  # "haven't the foggiest"
+        thing = start == at and _thing(atoms, at, lang)
         if atoms[at].kind != WORD or lang.has("leads", text) or (len(text) == 1 and start == at):
             at += 1
             continue
         stop = start if _verb(atoms, start, lang) else _extent(atoms, start, lang, short or begins)
-        if stop == start or (article and not _convincing(atoms, start, stop, lang)):
+        if stop == start or thing or (article and not _convincing(atoms, start, stop, lang)):
             begins = begins and not _ordinary(text, lang)
             at += 1
             continue
@@ -352,6 +358,18 @@ def answer_name(scene: Scene, lang: Language) -> None:
         begins = False
     if found:
         scene.answered("PERSON", 4)
+
+
+def _thing(atoms: Sequence[Atom], at: int, lang: Language) -> bool:
+    """Whether a word is an ordinary one that no name follows: "account's four", "my two boys"."""
+    base = atoms[at].text.removesuffix("'s")
+    if base in lang.words["given"] or base in lang.words["surnames"] or (
+        lang.has("word_names", base) or lang.has("titles", base)
+    ):  # fmt: skip
+        return False
+    known = base != atoms[at].text and lang.has("leads", base)
+    known = known or lang.has("ordinary", base) or lang.has("ordinary", base.removesuffix("s"))
+    return known and not (at + 1 < len(atoms) and _listed(atoms, at + 1, lang))
 
 
 def _verb(atoms: Sequence[Atom], at: int, lang: Language) -> bool:
@@ -390,7 +408,8 @@ def follow(scenes: Sequence[Scene], policy: Policy, lang: Language) -> None:
     wordlike = known & word_names
     known = {
         name for name in known
-        if len(name) > 2 and not lang.has("ordinary", name) and name not in word_names
+        if len(name) > 2 and not _ordinary(name, lang) and not lang.has("ordinary", name)
+        and name not in word_names and not lang.has("titles", name)
         and name not in PARTICLES and name not in lang.words["leads"]
         and name not in lang.units and name not in lang.tens and name not in lang.teens
     }  # fmt: skip

@@ -20,6 +20,7 @@ MAX_CODE = 5  # letters written together beside digits ("QQ 12 34 56 C", "MORGA6
 MAX_READINGS = 4  # groupings kept per run
 # what a recognizer writes for the last digit of a number, and what may follow it
 SOUNDS_LIKE = frozenset({"for", "fore", "to", "too", "ate", "won", "tree", "fife", "niner", "nein"})
+EACH = frozenset({"a", "an", "per", "each", "every"})
 ENDS = frozenset({"and", "um", "uh", "okay", "yeah", "yes", "that's", "thanks", "please", "does"})
 CORRECTION = frozenset({"no", "sorry", "wait", "actually", "mean", "correction", "scratch", "oops"})
 
@@ -404,6 +405,9 @@ def is_quantity(atoms: Sequence[Atom], run: Run, lang: Language) -> bool:
     apart = atoms[run.last - 1].stop or (atoms[run.last - 1].comma and after == "pound")
     if after and not apart and after in lang.words["units_after"]:
         return True
+    unit = atoms[run.last + 1].text if run.last + 1 < len(atoms) else ""
+    if after in EACH and not apart and unit in lang.words["units_after"]:
+        return True  # "one oh four a month"
     if after and atoms[run.last].kind in (AMOUNT, TIME):
         return False
     before = atoms[run.first - 1].text if run.first else ""
