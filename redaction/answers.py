@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from redaction.dialogue import Cue
 from redaction.language import Language
+from redaction.numbers import is_quantity
 from redaction.scene import Scene
 from redaction.tokens import DIGITS, WORD, Atom
 
@@ -16,6 +18,7 @@ SECRETS = ("CARD_CVV", "PIN", "PASSWORD", "SECURITY_ANSWER", "USERNAME")
 NUMERIC = frozenset({"CARD_CVV", "PIN"})
 LONG = 10  # words: a longer turn without a number or letter is talk, not a secret
 MAX_ANSWER = 12  # words of a misheard or spoken secret
+LINK_REACH, FAR_LINK = 4, 11  # words to an "is" behind the name of a secret, to an "it's"
 WAIT = 2  # turns between a question for a secret and its answer
 SYMBOLS = frozenset(
     {"exclamation", "capital", "question", "hash", "hashtag", "dollar", "asterisk", "star",
@@ -49,7 +52,14 @@ def label_secrets(scene: Scene, lang: Language, policy_unparsed: bool) -> None:
     later = scene.open[scene.open.index(item) + 1 :]
     if any(other.asked and other.topic not in SECRETS for other in later):
         return  # something else was asked after it
-    content = [i for i, atom in enumerate(atoms) if _content(atom, lang, item.topic)]
+    counted = {
+        at for run in scene.runs if is_quantity(atoms, run, lang)
+        for at in range(run.first, run.last)
+    }  # fmt: skip
+    content = [
+        i for i, atom in enumerate(atoms)
+        if (i not in counted or item.topic not in NUMERIC) and _content(atom, lang, item.topic)
+    ]  # fmt: skip
     if item.topic in ("SECURITY_ANSWER", "PASSWORD", "USERNAME"):
         content = [i for i, atom in enumerate(atoms) if _plain(atom, lang)]
     if not content or len(content) > MAX_ANSWER:
@@ -122,6 +132,32 @@ def _mixed(scene: Scene) -> None:
                           "letters and digits in one word while a secret is open")  # fmt: skip
 
 
+def _value(scene: Scene, cue: Cue, lang: Language) -> int | None:
+    """Return where the value behind the name of a secret may begin; None where nothing says so."""
+    atoms, at = scene.atoms, cue.last
+    if atoms[at - 1].text in LINKS:
+        return at
+    if (link := _link(atoms, at, LINK_REACH, LINKS)) is not None:
+        return link + 1
+    telling = cue.topic in ("USERNAME", "PASSWORD") and not scene.heading.question
+    if not telling or at >= len(atoms):
+        return None
+    if _content(atoms[at], lang, cue.topic) and any(at <= r.first <= at + 2 for r in scene.runs):
+        return at  # "the password bluebird nineteen"
+    link = _link(atoms, at, FAR_LINK, ("it's",))
+    return None if link is None else link + 1
+
+
+def _link(atoms: Sequence[Atom], first: int, reach: int, words: Sequence[str]) -> int | None:
+    """Return the first of these words near an atom and in its sentence."""
+    for at in range(first, min(len(atoms), first + reach)):
+        if atoms[at].text in words:
+            return at
+        if atoms[at].stop:
+            break
+    return None
+
+
 def _named_here(scene: Scene, lang: Language) -> bool:
     """Find "my password is ..." in the turn itself."""
     atoms = scene.atoms
@@ -129,23 +165,9 @@ def _named_here(scene: Scene, lang: Language) -> bool:
     for cue in scene.heading.cues:
         if cue.topic not in SECRETS or cue.topic in NUMERIC:
             continue
-        at = cue.last
-        if atoms[at - 1].text not in LINKS:
-            limit = min(len(atoms), at + 4)
-            while at < limit and atoms[at].text not in LINKS:
-                if atoms[at].stop:
-                    at = limit
-                at += 1
-            if at >= limit or atoms[at].text not in LINKS:
-                at = cue.last
-                if at >= len(atoms) or not _content(atoms[at], lang, cue.topic):
-                    continue
-                if cue.topic not in ("USERNAME", "PASSWORD") or scene.heading.question:
-                    continue
-                if not any(at <= run.first <= at + 2 for run in scene.runs):
-                    continue
-            else:
-                at += 1
+        at = _value(scene, cue, lang)
+        if at is None:
+            continue
         if scene.heading.asks and any(
             a.text in ("what", "what's", "your") for a in atoms[max(0, cue.first - 4) : at]
         ):
@@ -169,9 +191,7 @@ def _named_here(scene: Scene, lang: Language) -> bool:
         for run in scene.runs:
             if at <= run.first <= end + 2 and run.last > end and end > at:
                 end = run.last
-        if lang.has("units_after", atoms[min(end, len(atoms) - 1)].text) and any(
-            at <= run.first and run.last == end for run in scene.runs
-        ):
+        if any(at <= run.first < end and is_quantity(atoms, run, lang) for run in scene.runs):
             continue  # "a letter with a passcode takes five to seven days"
         end = _symbols(atoms, end) if end > at else end
         if end > at:

@@ -52,6 +52,7 @@ READ_BACK = 4  # first digits by which a read-back is known
 HEXADECIMAL = "0X"  # a number that computers show
 # tax forms of the United States and the United Kingdom, and what they are called by
 FORMS = frozenset({"1099", "1040", "1098", "P60", "P45", "P11D", "W2", "W4", "W9", "SA100"})
+LONG, LOCAL_REACH = 7, 8  # digits of a long number; atoms between it and such a word
 COUNTED, LEAST_COUNTED = "12345678910", 9  # somebody counts to ten
 SPELLED = 5  # digits said one by one that are no amount
 SINGLY = 3  # digits said one by one that make an answer an identifier
@@ -134,6 +135,13 @@ def _time_or_day(scene: Scene, run: Run, lang: Language) -> bool:
     return run.values == 1 and after in lang.ordinals and scene.atoms[run.first].text in lang.tens
 
 
+def _far(scene: Scene, first: int, last: int) -> bool:
+    """Whether words that name a sum or a reference stand too far off for a long number."""
+    return last - first > LOCAL_REACH or any(
+        scene.atoms[at].stop for at in range(max(0, first - 1), last)
+    )
+
+
 def _says(scene: Scene, at: int, words: Sequence[str]) -> bool:
     return all(atom.text == word for atom, word in zip(scene.atoms[at:], words, strict=False))
 
@@ -179,6 +187,8 @@ def _topic(
             and (cue.last <= evidence.card_end <= run.first)
         ):
             continue  # "pay my bill with the visa ... the back says ..."
+        if cue.topic in LOCAL and run.digits >= LONG and _far(scene, cue.last, run.first):
+            continue  # "a lot of bother. four nine two nine ..."
         if cue.topic == "ADDRESS" and gap > ADDRESS_REACH and not run.letters:
             continue  # a street address has its own grammar; a bare number must stand close
         if 0 <= gap <= CUE_REACH:

@@ -119,11 +119,14 @@ def _address(scene: Scene, item: Guess, lang: Language) -> None:
         )  # fmt: skip
         if first >= last:
             continue
+        counted = any(atom.kind != WORD or _number(atom, lang) for atom in scene.atoms[first:last])
+        known = counted or _asked(scene, "ADDRESS")
+        lists = EVERYDAY if known else ORDINARY  # "fourteen larkspur", not "the sea view"
         bare = all(
             atom.kind != WORD
             or len(atom.text) == 1
             or _number(atom, lang)
-            or _plain(atom, lang)
+            or _plain(atom, lang, lists)
             or lang.has("street_types", atom.text)
             for atom in scene.atoms[first:last]
         )
@@ -134,7 +137,6 @@ def _address(scene: Scene, item: Guess, lang: Language) -> None:
             for at in range(first + 1, min(last + 1, len(scene.atoms)))
         ):
             continue  # "67 megabits download"
-        counted = any(atom.kind != WORD or _number(atom, lang) for atom in scene.atoms[first:last])
         street = any(
             lang.has("street_types", atom.text) and not lang.has("street_weak", atom.text)
             for atom in scene.atoms[first:last]

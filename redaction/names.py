@@ -6,22 +6,16 @@ in a slot only and never followed through the call.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from functools import lru_cache
 
 from redaction.dialogue import find_all, match
 from redaction.language import Language
-from redaction.policy import Policy
 from redaction.scene import Scene
 from redaction.tokens import WORD, Atom
 
 MAX_NAME = 4  # words of one name
 SPEAKING = frozenset({"from", "here", "speaking", "calling", "and", "again", "with"})
-FOLLOWED = 0.6  # score from which a name is looked for in the rest of the call
-SPELLED_APART = 3  # turns between two pieces of a spelled name
-LEAST_PART = 4  # letters of a part of an e-mail address that may be a name
-_PARTS = re.compile(r"[a-z]+")
 EARLY = 4  # "this is" leads into a name near the beginning of a turn only
 IS = frozenset({"i'm", "im", "it's", "its", "is", "she's", "he's", "you're", "they're", "under"})
 SKIPPED = frozenset({"um", "uh", "er", "is", "it's", "actually", "erm", "the"})
@@ -43,7 +37,7 @@ def _slots(titles: frozenset[str]) -> frozenset[str]:
     return titles | IS | {"name", "surname"}
 
 
-def _ordinary(text: str, lang: Language) -> bool:
+def is_ordinary(text: str, lang: Language) -> bool:
     """Whether a word is one of everyday talk, and no name unless it is written as one."""
     return lang.has("common", text) or lang.has("everyday", text)
 
@@ -61,7 +55,10 @@ def _name_word(atom: Atom, lang: Language, strong: bool) -> bool:
         return False
     if lang.has("word_names", text):
         return strong or atom.capital
-    if _ordinary(text, lang) or lang.has("leads", text) or lang.has("fillers", text):
+    bare = text.removesuffix("'s")
+    if is_ordinary(bare, lang) or lang.has("leads", bare) or lang.has("fillers", bare):
+        return False
+    if bare != text and lang.has("ordinary", bare):  # "breakfast's from half six"
         return False
     return strong or atom.capital or not text.endswith(("ing", "ed", "ly"))
 
@@ -156,7 +153,7 @@ def label_names(scene: Scene, lang: Language, listed: bool) -> None:
         elif stop > at and not strong:
             stop = _shorten(atoms, at, stop, lang)
         if stop > at:
-            _add(
+            add_name(
                 scene,
                 at,
                 stop,
@@ -183,35 +180,35 @@ def label_names(scene: Scene, lang: Language, listed: bool) -> None:
             ):
                 continue
             if stop > at + 1:
-                _add(scene, at, min(stop, at + 4), 0.85, "name.title", "a name behind a title")
+                add_name(scene, at, min(stop, at + 4), 0.85, "name.title", "a name behind a title")
         elif atom.text in ("name", "surname") and atom.comma and at + 1 < n:
             stop = _extent(atoms, at + 1, lang, True)
             if stop > at + 1 and not atoms[at].stop:
-                _add(scene, at + 1, stop, 0.85, "name.field", "a name in a form field")
+                add_name(scene, at + 1, stop, 0.85, "name.field", "a name in a form field")
         elif atom.text in IS and at + 1 < n:
             stop = _extent(atoms, at + 1, lang, False)
             if stop == at + 1 and _full_name(atoms, at + 1, lang):
                 stop = at + 3  # "it's sue tranter"
-                _add(scene, at + 1, stop, 0.7, "name.is", "a name of two words behind 'is'")
+                add_name(scene, at + 1, stop, 0.7, "name.is", "a name of two words behind 'is'")
             elif stop > at + 1 and (
                 _listed(atoms, at + 1, lang)
                 or (atom.text in ("i'm", "im") and lang.has("other_names", atoms[at + 1].text))
             ):
-                _add(scene, at + 1, stop, 0.7, "name.is", "a known name behind 'is'")
+                add_name(scene, at + 1, stop, 0.7, "name.is", "a known name behind 'is'")
         elif atom.text in ("i", "this") and at + 2 < n and atoms[at + 1].text in ("am", "is"):
             stop = _extent(atoms, at + 2, lang, False)
             if stop > at + 2 and _listed(atoms, at + 2, lang):
-                _add(scene, at + 2, stop, 0.7, "name.is", "a known name behind 'is'")
+                add_name(scene, at + 2, stop, 0.7, "name.is", "a known name behind 'is'")
     for _first, end in find_all(atoms, lang.lists["greetings"], scene.said):
         stop = _extent(atoms, end, lang, False)
         if stop > end and _listed(atoms, end, lang):
-            _add(scene, end, stop, 0.65, "name.greeted", "a known name behind a greeting")
+            add_name(scene, end, stop, 0.65, "name.greeted", "a known name behind a greeting")
     for at in () if scene.lacks(("with",)) else range(n - 2):  # "hutchens with an e"
         how = [atom.text for atom in atoms[at + 1 : at + 4]]
         if how[0] == "with" and how[1] in ("a", "an", "double", "two") and len(how[-1]) == 1:
             stop = _extent(atoms, at, lang, True)
             if stop == at + 1 and not _thing(atoms, at, lang):
-                _add(scene, at, stop, 0.7, "name.letter", "a word whose letters are named")
+                add_name(scene, at, stop, 0.7, "name.letter", "a word whose letters are named")
     for first, _ in find_all(atoms, lang.lists["closings"], scene.said):
         back = first
         while (
@@ -223,7 +220,7 @@ def label_names(scene: Scene, lang: Language, listed: bool) -> None:
         ):
             back -= 1
         if back < first:
-            _add(scene, back, first, 0.7, "name.speaking", "a name before 'speaking' or 'here'")
+            add_name(scene, back, first, 0.7, "name.speaking", "a name before 'speaking' or 'here'")
     if listed:
         _from_lists(scene, lang)
 
@@ -239,7 +236,7 @@ def _full_name(atoms: Sequence[Atom], at: int, lang: Language) -> bool:
         second.kind == WORD
         and not atoms[at].stop
         and len(second.text) > 2
-        and not _ordinary(second.text, lang)
+        and not is_ordinary(second.text, lang)
         and not lang.has("leads", second.text)
         and not lang.has("word_names", second.text)
         and second.text not in lang.ordinals
@@ -289,17 +286,17 @@ def _listed(atoms: Sequence[Atom], at: int, lang: Language) -> bool:
             return atom.capital
         after = atoms[at + 1] if at + 1 < len(atoms) and not atom.stop else None
         return atom.capital and after is not None and after.capital and (
-            not _ordinary(after.text, lang)
+            not is_ordinary(after.text, lang)
         )  # fmt: skip
     return (text in lang.words["given"] or text in lang.words["surnames"]) and (
-        not _ordinary(text, lang) or atom.capital
+        not is_ordinary(text, lang) or atom.capital
     )
 
 
 def _convincing(atoms: Sequence[Atom], first: int, last: int, lang: Language) -> bool:
     """Whether words behind a weak lead look like a name: listed, or capitalised."""
     return any(
-        _listed(atoms, at, lang) or (atoms[at].capital and not _ordinary(atoms[at].text, lang))
+        _listed(atoms, at, lang) or (atoms[at].capital and not is_ordinary(atoms[at].text, lang))
         for at in range(first, last)
     )
 
@@ -323,7 +320,7 @@ def _from_lists(scene: Scene, lang: Language) -> None:
                 stop -= 1
             stop = max(stop, at + 1)
             if not scene.taken(at, stop):
-                _add(scene, at, stop, 0.5, "name.listed", "a name of the list")
+                add_name(scene, at, stop, 0.5, "name.listed", "a name of the list")
             at = stop
         else:
             at += 1
@@ -347,11 +344,11 @@ def answer_name(scene: Scene, lang: Language) -> None:
             continue
         stop = start if _verb(atoms, start, lang) else _extent(atoms, start, lang, short or begins)
         if stop == start or thing or (article and not _convincing(atoms, start, stop, lang)):
-            begins = begins and not _ordinary(text, lang)
+            begins = begins and not is_ordinary(text, lang)
             at += 1
             continue
         if short or begins or _convincing(atoms, start, stop, lang):
-            _add(scene, at, stop, 0.75, "name.asked",
+            add_name(scene, at, stop, 0.75, "name.asked",
                  "the answer to an open question for a name")  # fmt: skip
             found += 1
         at = stop
@@ -368,7 +365,10 @@ def _thing(atoms: Sequence[Atom], at: int, lang: Language) -> bool:
     ):  # fmt: skip
         return False
     known = base != atoms[at].text and lang.has("leads", base)
-    known = known or lang.has("ordinary", base) or lang.has("ordinary", base.removesuffix("s"))
+    singular = base.removesuffix("s")
+    known = known or any(
+        is_ordinary(word, lang) or lang.has("ordinary", word) for word in (base, singular)
+    )
     return known and not (at + 1 < len(atoms) and _listed(atoms, at + 1, lang))
 
 
@@ -391,76 +391,5 @@ def _initials(atoms: Sequence[Atom], at: int) -> int:
     return place if named and 0 < place - at <= 3 else at
 
 
-def _add(scene: Scene, first: int, last: int, score: float, rule: str, reason: str) -> None:
+def add_name(scene: Scene, first: int, last: int, score: float, rule: str, reason: str) -> None:
     scene.add(first, last, "PERSON", score, "names", rule, reason)
-
-
-def follow(scenes: Sequence[Scene], policy: Policy, lang: Language) -> None:
-    """Find the names of a call again wherever they are said, but never those that are words.
-
-    Args:
-        scenes: the turns of one call, its names found.
-        policy: which findings count; what it leaves out is no name.
-        lang: the language pack.
-    """
-    known = _known(scenes, policy, lang)
-    word_names = lang.words["word_names"]
-    wordlike = known & word_names
-    known = {
-        name for name in known
-        if len(name) > 2 and not _ordinary(name, lang) and not lang.has("ordinary", name)
-        and name not in word_names and not lang.has("titles", name)
-        and name not in PARTICLES and name not in lang.words["leads"]
-        and name not in lang.units and name not in lang.tens and name not in lang.teens
-    }  # fmt: skip
-    if not known and not wordlike:
-        return
-    for scene in scenes:
-        silent = scene.lacks(known) and scene.lacks(wordlike)
-        for at, atom in enumerate(() if silent else scene.atoms):
-            text = atom.text.removesuffix("'s")
-            before = scene.atoms[at - 1].text if at else ""
-            if before == "you" and (at < 2 or scene.atoms[at - 2].text != "thank"):
-                before = ""
-            reason = ""
-            if text in wordlike and before in GREETING:
-                after = scene.atoms[at + 1].text if at + 1 < len(scene.atoms) else ""
-                if after not in ("i", "the", "we", "you"):
-                    reason = "a name found before, greeted"
-            elif text in known:
-                reason = "a name found elsewhere in the call"
-            if reason and not scene.taken(at, at + 1):
-                _add(scene, at, at + 1, 0.7, "name.followed", reason)
-
-
-def _known(scenes: Sequence[Scene], policy: Policy, lang: Language) -> set[str]:
-    """Return every word that a name of the call is made of: said, spelled, or in an e-mail."""
-    known: set[str] = set()
-    spelled: list[tuple[Scene, str]] = []
-    for scene in scenes:
-        for span in scene.spans:
-            if not policy.on(span.rule):
-                continue
-            atoms = scene.atoms[span.first : span.last]
-            if span.detector == "letters":
-                letters = span.value.lower()
-                known.add(letters)
-                if spelled and spelled[-1][0].speaker == scene.speaker and (
-                    scene.turn - spelled[-1][0].turn <= SPELLED_APART
-                ):  # fmt: skip
-                    letters = spelled[-1][1] + letters
-                    known.add(letters)
-                spelled.append((scene, letters))
-            elif span.label == "PERSON" and span.score >= FOLLOWED:
-                known.update(atom.text for atom in atoms if atom.kind == WORD)
-            elif span.label == "EMAIL":
-                signs = [i for i, atom in enumerate(atoms) if atom.text in ("at", "@")]
-                local = atoms[: signs[-1]] if signs else atoms[:1]
-                text = local[0].text.partition("@")[0] if len(atoms) == len(local) == 1 else ""
-                parts = [atom.text for atom in local if atom.kind == WORD] + _PARTS.findall(text)
-                known.update(
-                    part for part in parts
-                    if len(part) >= LEAST_PART and not lang.has("email_marks", part)
-                    and not lang.has("hosts", part) and not lang.has("domains", part)
-                )  # fmt: skip
-    return known

@@ -286,7 +286,8 @@ def _joined(atoms: Sequence[Atom], end: int, element: _Element, lang: Language) 
     if atoms[end - 1].stop and not element.strong and not element.letter:
         return False  # "... five one two. Oh, and"
     if gap == 0:
-        return not (element.letter and not element.strong and atoms[end - 1].comma)
+        article = element.letter and not (element.strong or atoms[element.first].capital)
+        return not (article and atoms[end - 1].comma)  # "b j o, a blue one"
     if gap > MAX_GAP:
         return False
     joiners, corrections = lang.words["joiners"], lang.words["corrections"]

@@ -110,8 +110,8 @@ def _house(scene: Scene, street: int, lang: Language, asked: bool) -> int | None
         back -= 1
     if numbered is not None:
         return numbered
-    if names and not weak and back > 1 and atoms[back - 1].text == "old":
-        return back - 2 if atoms[back - 2].text == "the" else back - 1  # "the old forge mill lane"
+    if names > 1 and not weak and back and atoms[back].text == "old":
+        return back - 1 if atoms[back - 1].text == "the" else back  # "the old forge mill lane"
     if asked and names and not weak:
         return back
     if (

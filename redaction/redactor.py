@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from redaction import answers, classify, dates, internet, names, places
+from redaction.again import names_again, numbers_again, streets_again
 from redaction.dialogue import Dialogue, find_all, head, said_in
 from redaction.forms import find_forms
 from redaction.guessed import guess
@@ -31,7 +32,6 @@ from redaction.records import Finding, Turn
 from redaction.scene import Scene, Span
 from redaction.tokens import DIGITS, EMAIL, Pieces, atoms_of, normalise
 
-ECHO = 4  # digits that must be equal for a later run to be the same value again
 WRITTEN_DIGITS = 6  # fewer are no card, SSN or IBAN
 LOOK_AHEAD = 2  # turns in which a number may still be called by its kind
 PLACES = ("ADDRESS", "POSTCODE")
@@ -120,10 +120,11 @@ class Redactor:
             weak = self.policy.on("name.model.word") or self.policy.on("address.model.weak")
             model = load_names(self.names, self._lang.vocabulary.words)
             guess(scenes, model, self.policy.names_model, self._lang, weak=weak)
-        self._echo(scenes, left)
+        numbers_again(scenes, left)
         internet.follow(scenes, self._lang)
+        streets_again(scenes, self.policy, self._lang)
         if self.policy.on("name.followed"):
-            names.follow(scenes, self.policy, self._lang)
+            names_again(scenes, self.policy, self._lang)
         self._others(scenes, turns)
         findings: list[Finding] = []
         suppressed: list[Finding] = []
@@ -222,37 +223,6 @@ class Redactor:
             dialogue.imply(scene.turn, scene.speaker)
             dialogue.hear(scene.turn, scene.speaker, scene.heading, bool(scene.runs))
         return left
-
-    def _echo(self, scenes: Sequence[Scene], left: Sequence[tuple[Scene, Any]]) -> None:
-        """Find a value of the call again where it is read back or repeated in part."""
-        pieces: dict[str, str] = {}
-        for scene in scenes:
-            for span in scene.spans:
-                if span.value and span.label not in ("DATE_TIME",):
-                    for at in range(min(len(span.value), 40) - ECHO + 1):
-                        pieces.setdefault(span.value[at : at + ECHO], span.label)
-        houses = {
-            run.text for scene in scenes for span in scene.spans if span.label == "ADDRESS"
-            for run in scene.runs_in(span.first, span.last)
-        }  # fmt: skip
-        for scene, run in left:
-            before = scene.atoms[run.first - 1].text if run.first else ""
-            if run.text in houses and before in ("not", "number") and not run.letters:
-                scene.add(run.first, run.last, "ADDRESS", 0.6, "numbers", "echo",
-                          "the number of an address found elsewhere")  # fmt: skip
-                continue
-            if (run.scaled and run.digits < ECHO + 2) or scene.taken(run.first, run.last):
-                continue
-            label = pieces.get(run.text[:ECHO]) if len(run.text) >= ECHO else None
-            if len(run.text) == run.values == ECHO - 1:  # "after three five three"
-                label = next((name for piece, name in pieces.items() if run.text in piece), None)
-                if label:
-                    scene.add(run.first, run.last, label, 0.6, "numbers", "echo",
-                              "three digits of a number found elsewhere")  # fmt: skip
-                continue
-            if label and (len(run.text) > ECHO or run.values >= ECHO - 1 or run.values == 1):
-                scene.add(run.first, run.last, label, 0.7, "numbers", "echo",
-                          "a number that repeats a part of one found elsewhere")  # fmt: skip
 
     def _others(self, scenes: Sequence[Scene], turns: Sequence[Turn]) -> None:
         """Add Presidio's findings and the organisation's own."""
@@ -410,6 +380,8 @@ def _own_name(scene: Scene, span: Span, leads: Phrases) -> str:
         return ""
     before = [atom.text for atom in scene.atoms[max(0, span.first - 3) : span.first]]
     after = scene.atoms[span.last].text if span.last < len(scene.atoms) else ""
+    if before[-2:] in (["speaking", "with"], ["speaking", "to"]):
+        return ""  # "am I speaking with ..."
     if "my" in before and "name" not in before and "name's" not in before:
         return ""
     if (

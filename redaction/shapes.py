@@ -58,6 +58,7 @@ SHAPES: dict[str, Shape] = {
 NO_DIGITS = frozenset({"PERSON"})
 
 _UK_POSTCODE = re.compile(r"(?:[A-Z]{1,2}\d[A-Z\d]?)\d[A-Z]{2}")
+_AT_END = re.compile(r"^\d+" + _UK_POSTCODE.pattern + "$")  # behind a house number or a date
 _NINO = re.compile(r"[A-Z]{2}\d{6}[A-D]")
 _IBAN = re.compile(r"[A-Z]{2}\d{2}[A-Z0-9]{11,30}")
 _UK_PLATE = re.compile(r"[A-Z]{2}\d{2}[A-Z]{3}")
@@ -101,7 +102,7 @@ def shape_label(run: Run) -> str:
     text = run.text
     if not run.letters:
         return ""
-    if _UK_POSTCODE.fullmatch(text):
+    if _UK_POSTCODE.fullmatch(text) or (len(text) > 7 and _AT_END.search(text)):
         return "POSTCODE"
     if _NINO.fullmatch(text):
         return "NATIONAL_INSURANCE"
