@@ -135,7 +135,7 @@ def _mixed(scene: Scene) -> None:
 def _value(scene: Scene, cue: Cue, lang: Language) -> int | None:
     """Return where the value behind the name of a secret may begin; None where nothing says so."""
     atoms, at = scene.atoms, cue.last
-    if atoms[at - 1].text in LINKS:
+    if atoms[at - 1].text in LINKS or atoms[at - 1].text.endswith("'s"):
         return at
     if (link := _link(atoms, at, LINK_REACH, LINKS)) is not None:
         return link + 1

@@ -214,7 +214,9 @@ def _topic(
                 best = max(best, (NEAR + fit(topic, run), topic, "cue"))
     bare = evidence.bare
     for item in scene.open:
-        if item.topic in LOCAL and (not item.asked or (spelled and item.topic != REFERENCE)):
+        if item.topic in LOCAL and not (item.asked and scene.answers(item)):
+            continue  # only what the other side asked for
+        if item.topic in LOCAL and spelled and item.topic != REFERENCE:
             continue
         if item.topic in WORDY and not run.letters and not bare:
             continue

@@ -91,7 +91,7 @@ def _doubtful(scene: Scene, at: int, atom: Atom, lang: Language) -> bool:
     """Whether a word of a name is more likely none: ordinary, a letter, an acronym, a code word."""
     if len(atom.text) == 1 or atom.upper or _plain(atom, lang, ORDINARY):
         return True
-    if lang.has("nato", atom.text) or lang.has("other_names", atom.text):
+    if any(lang.has(name, atom.text) for name in ("nato", "other_names", "countries")):
         return True
     return lang.has("word_names", atom.text) and not _stands_out(scene, at)
 
@@ -142,7 +142,7 @@ def _address(scene: Scene, item: Guess, lang: Language) -> None:
             for atom in scene.atoms[first:last]
         )
         words = [atom for atom in scene.atoms[first:last] if atom.kind == WORD]
-        alone = all(lang.has("other_names", atom.text) for atom in words)  # "a licence of Illinois"
+        alone = all(lang.has("countries", atom.text) for atom in words)  # "a licence of Illinois"
         things = counted and not street and _things(words[-1:], lang)
         if alone or things:
             weak = not _asked(scene, "ADDRESS")

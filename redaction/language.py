@@ -152,6 +152,7 @@ def load_language(code: str) -> Language:
         "given": names["given"],
         "things": names["things"],
         "firms": names["firms"],
+        "countries": names["countries"],
         "no_secret": raw["no_secret"],
         "surnames": names["surnames"],
     }
@@ -161,6 +162,7 @@ def load_language(code: str) -> Language:
         "acronyms": raw["letters"]["acronyms"],
         "states": street["states"],
         "place_fields": street["fields"],
+        "town_leads": street["town_leads"],
         "asks": raw["asks"],
         "topic_changes": raw["topic_changes"],
         "stalls": raw["stalls"],

@@ -48,6 +48,7 @@ USUAL = {
     "IBAN": 22,
     "TAX_ID": 9,
     "DRIVER_LICENSE": 16,
+    "PASSPORT": 9,
     "POSTCODE": 6,
 }
 

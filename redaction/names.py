@@ -15,7 +15,7 @@ from redaction.scene import Scene
 from redaction.tokens import WORD, Atom
 
 MAX_NAME = 4  # words of one name
-SPEAKING = frozenset({"from", "here", "speaking", "calling", "and", "again", "with"})
+SPEAKING = frozenset({"in", "from", "here", "speaking", "calling", "and", "again", "with"})
 EARLY = 4  # "this is" leads into a name near the beginning of a turn only
 IS = frozenset({"i'm", "im", "it's", "its", "is", "she's", "he's", "you're", "they're", "under"})
 SKIPPED = frozenset({"um", "uh", "er", "is", "it's", "actually", "erm", "the"})
@@ -301,6 +301,14 @@ def _convincing(atoms: Sequence[Atom], first: int, last: int, lang: Language) ->
     )
 
 
+def _feast(atoms: Sequence[Atom], at: int) -> bool:
+    """Whether a day is named: "New Year's Eve", "Boxing Day"."""
+    before = atoms[at - 1].text
+    return atoms[at].text in ("eve", "day") and (
+        before.endswith("'s") or before in ("boxing", "christmas", "independence", "labor")
+    )
+
+
 def _from_lists(scene: Scene, lang: Language) -> None:
     atoms = scene.atoms
     at = 0
@@ -311,6 +319,7 @@ def _from_lists(scene: Scene, lang: Language) -> None:
             atoms[at].kind == WORD
             and (lang.has("given", atoms[at].text) or lang.has("word_names", atoms[at].text))
             and not (scene.run_before(at) and lang.has("units_after", atoms[at].text))
+            and not (at and _feast(atoms, at))
             and not (at and atoms[at - 1].text in ARTICLES)  # "the john deere"
             and _listed(atoms, at, lang)
         ):

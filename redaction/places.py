@@ -12,16 +12,21 @@ from redaction.numbers import is_quantity
 from redaction.scene import Scene
 from redaction.tokens import DIGITS, WORD, Atom
 
+LONGEST_HOUSE = 4  # digits of a house number
 MAX_NAME = 4  # words of a street name
 MAX_TAIL = 16  # atoms after the street: flat, town, state, zip
 MAX_CITY = 3
+MAX_TOWN = 2  # words of a town that nobody asked for
 MAX_HOUSE = 5  # words of a house's name between "deliver to" and its street
 SHORT_ANSWER = 9  # words
 EARLY = 4  # atoms: a piece of an address begins its turn
 STREET_NAMES = frozenset({"church", "station", "school", "mill", "high", "main", "spring", "market",
                           "water", "old", "new", "center", "lake", "river", "king's", "queen's",
                           "long", "green", "park", "bridge", "college"})  # fmt: skip
-DISTANCES = frozenset({"mile", "miles", "hour", "minute", "km", "kilometre", "kilometer"})
+# words before a street word that make it another thing: "six mile drive", "two bedroom lodge"
+DISTANCES = frozenset({"mile", "miles", "hour", "minute", "km", "kilometre", "kilometer", "bed",
+                       "bedroom", "bedroomed", "berth", "storey", "story", "foot", "wheel", "car",
+                       "star", "way", "point", "ex"})  # fmt: skip
 LINKS = frozenset(
     {
         "off",
@@ -69,6 +74,41 @@ def label_places(scene: Scene, lang: Language, asked: bool) -> None:
     _fields(scene, lang)
     _states(scene, lang)
     _unit_numbers(scene, lang, asked)
+    _towns(scene, lang)
+
+
+def _towns(scene: Scene, lang: Language) -> None:
+    """Find the town that somebody lives in: "I'm in Mildura"."""
+    atoms = scene.atoms
+    for _, first in find_all(atoms, lang.lists["town_leads"], scene.said):
+        last = first
+        while last < len(atoms) and last - first < MAX_TOWN and _unknown(atoms[last], lang):
+            last += 1
+            if atoms[last - 1].stop or atoms[last - 1].comma:
+                break
+        firm = last < len(atoms) and lang.has("firms", atoms[last].text)
+        if last > first and not firm and not scene.taken(first, last):
+            scene.add(first, last, "ADDRESS", 0.6, "places", "address.town",
+                      "a town where somebody lives")  # fmt: skip
+
+
+def _unknown(atom: Atom, lang: Language) -> bool:
+    """Whether a word is none of everyday talk, no country, no number and no abbreviation."""
+    text = atom.text.removesuffix("'s")
+    return (
+        atom.kind == WORD
+        and len(text) > 2
+        and not atom.upper
+        and text not in lang.counts
+        and text not in lang.ordinals
+        and not text.endswith(("ing", "ed", "ly"))
+        and not any(
+            lang.has(name, word)
+            for name in ("ordinary", "common", "leads", "fillers", "countries", "months", "days",
+                         "street_types", "firms", "units_after")
+            for word in (text, text.removesuffix("s"))
+        )
+    )  # fmt: skip
 
 
 def _house(scene: Scene, street: int, lang: Language, asked: bool) -> int | None:
@@ -91,6 +131,9 @@ def _house(scene: Scene, street: int, lang: Language, asked: bool) -> int | None
         if previous.stop and back != street:
             break
         text = previous.text
+        house = scene.run_before(back - 1) if text == "the" and back == street else None
+        if house is not None and house.digits <= LONGEST_HOUSE and not weak:
+            return _unit_before(scene, house.first, lang)  # "fourteen the crescent"
         if text in DISTANCES:
             return None  # "a six hundred mile drive"
         flat = len(text) == 1 and back > 1 and scene.run_before(back - 1) is not None
