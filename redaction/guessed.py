@@ -8,6 +8,7 @@ profile takes (`rules_off` of the others).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 from redaction.labels import LABELS
 from redaction.language import Language
@@ -40,10 +41,10 @@ def guess(
         lang: the language pack.
         weak: doubtful spans count too; else turns that could hold no others are not read.
     """
-    dull: dict[str, bool] = {}  # words of this call that are no candidates
+    dull: dict[tuple[str, bool], bool] = {}  # words of this call that are no candidates
     wanted = [
         at for at, scene in enumerate(scenes)
-        if weak or _worth_reading(scene.atoms, dull, lang)
+        if weak or _worth_reading(scene, dull, lang)
         or _asked(scene, "PERSON") or _asked(scene, "ADDRESS")
     ]  # fmt: skip
     found = model.read([scene.atoms for scene in scenes], needed, wanted)
@@ -181,12 +182,26 @@ def _trimmed(atoms: Sequence[Atom], item: Guess, plain: Callable[[Atom], bool]) 
 def _plain(atom: Atom, lang: Language, lists: Sequence[str] = EVERYDAY) -> bool:
     """Whether a word is an ordinary one, or ends like one, and no name."""
     text = atom.text.removesuffix("'s")
+    if text in _all_of(lists, lang):
+        return True
     if len(text) < 2 or (lang.has("word_names", text) and not lang.has("months", text)):
         return False
     if text in lang.words["given"] or text in lang.words["surnames"]:
-        return any(lang.has(name, text) for name in lists)
-    stems = [text, *(text.removesuffix(end) + put for end, put in ENDINGS if text.endswith(end))]
-    return any(lang.has(name, stem) for stem in stems for name in lists)
+        return False
+    known = _all_of(lists, lang, names=True)
+    return any(text.removesuffix(end) + put in known for end, put in ENDINGS if text.endswith(end))
+
+
+@lru_cache(maxsize=16)
+def _all_of(lists: Sequence[str], lang: Language, *, names: bool = False) -> frozenset[str]:
+    """Return the words of several lists; without those that are names too, if not asked for."""
+    words = frozenset[str]().union(*(lang.words[name] for name in lists))
+    if names:
+        return words
+    return frozenset(
+        word for word in words
+        if len(word) > 1 and not (lang.has("word_names", word) and not lang.has("months", word))
+    )  # fmt: skip
 
 
 def _placeholder(atoms: Sequence[Atom]) -> bool:
@@ -203,13 +218,19 @@ def _cue(scene: Scene, item: Guess) -> bool:
     )
 
 
-def _worth_reading(atoms: Sequence[Atom], dull: dict[str, bool], lang: Language) -> bool:
-    """Whether any word of a turn is neither an ordinary one nor a number."""
-    for atom in atoms:
+def _worth_reading(scene: Scene, dull: dict[tuple[str, bool], bool], lang: Language) -> bool:
+    """Whether any word of a turn is neither an ordinary one nor a number.
+
+    Beside a number a plant or a trade may be a street ("fourteen larkspur"): fewer are ordinary.
+    """
+    numbers = bool(scene.runs)
+    lists = EVERYDAY if numbers else ORDINARY
+    for atom in scene.atoms:
         if atom.kind == WORD:
-            known = dull.get(atom.text)
+            known = dull.get((atom.text, numbers))
             if known is None:
-                known = dull[atom.text] = _plain(atom, lang) or _number(atom, lang)
+                known = _plain(atom, lang, lists) or _number(atom, lang)
+                dull[atom.text, numbers] = known
             if not known:
                 return True
     return False

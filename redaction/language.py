@@ -41,7 +41,7 @@ class Phrases(dict[str, Tagged]):
         self.singles, self.couples = frozenset(self.single), frozenset(self.pairs)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Language:
     """Everything the recognizers know about one language."""
 
@@ -196,7 +196,9 @@ def load_language(code: str) -> Language:
         topics=topics,
         short_topics=phrases((text, label) for label, text in raw["short_topics"].items()),
         near={word: label for label, text in raw["near"].items() for word in text.split()},
-        vocabulary=Vocabulary(words["common"] | words["leads"], _any_of(numbers)),
+        vocabulary=Vocabulary(
+            words["common"] | words["leads"] | words["ordinary"], _any_of(numbers)
+        ),
         heads=frozenset(word for table in steering for word in table.single),
         pairs=frozenset(pair for table in steering for pair in table.pairs),
         sure=frozenset(word for kind in SURE for word in numbers[kind]).union(
