@@ -41,6 +41,7 @@ LIKELY = (SURE, LIKE)
 # characters from which a number is whole; of other kinds the least that they have
 USUAL = {
     "CARD_NUMBER": 15,
+    "PIN": 4,
     "PHONE": 10,
     "ACCOUNT_NUMBER": 8,
     "MEDICAL_ID": 10,
@@ -75,7 +76,7 @@ def mend(scenes: Sequence[Scene], left: Sequence[tuple[Scene, Run]], lang: Langu
                 known[at] = known[at] or _kind(scene, at, lang, *sort)
             found = _Search(scene, place, known, lang).found()
             if found is not None:
-                _add(scene, found, place.label)
+                _add(scene, found, place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +122,12 @@ def _places(scene: Scene, unlabelled: Sequence[Run], lang: Language) -> Iterator
 
 def _is_whole(scene: Scene, span: Span, lang: Language) -> bool:
     """Whether a number has all its digits: what stands beside it is something else."""
+    months, inside = lang.words["months"], scene.atoms[span.first : span.last]
+    if any(atom.text in months for atom in inside):  # whole with its day
+        day = any(atom.text in lang.ordinals or atom.kind == ORDINAL for atom in inside)
+        return day or inside[0].text not in months or inside[-1].kind == DIGITS
     characters = sum(len(run.text) for run in scene.runs_in(span.first, span.last))
-    if characters >= _usual(span.label):
-        return True
-    months = lang.words["months"]
-    return any(atom.text in months for atom in scene.atoms[span.first : span.last])
+    return characters >= _usual(span.label)
 
 
 def _answers(scene: Scene) -> Iterator[_Place]:
@@ -306,10 +308,11 @@ def _usual(label: str) -> int:
     return USUAL.get(label, SHAPES[label].low)
 
 
-def _add(scene: Scene, found: tuple[int, int], label: str) -> None:
+def _add(scene: Scene, found: tuple[int, int], place: _Place) -> None:
     first, last = found
     if scene.covered(first, last):
         return
-    scene.add(first, last, label, 0.55, "numbers", "mangled",
+    scene.add(first, last, place.label, 0.55, "numbers", "mangled",
               "words that sound like digits, where a number is asked for or named")  # fmt: skip
-    scene.answered(label, last - first)
+    if place.anchor is None:
+        scene.answered(place.label, last - first)

@@ -236,9 +236,8 @@ def _solid(atoms: Sequence[Atom], at: int, lang: Language) -> bool:
 def is_digit(atoms: Sequence[Atom], at: int, lang: Language) -> bool:
     """Whether a word that may be a digit stands between two that are: "five owe three"."""
     text = atoms[at].text
-    return (text in lang.weak or text in lang.homophones) and (
-        _solid(atoms, at - 1, lang) and _solid(atoms, at + 1, lang)
-    )
+    alike = text in lang.weak or text in lang.homophones or lang.has("sound_alikes", text)
+    return alike and (_solid(atoms, at - 1, lang) and _solid(atoms, at + 1, lang))
 
 
 def _between(atoms: Sequence[Atom], at: int, lang: Language) -> bool:

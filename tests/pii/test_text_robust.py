@@ -137,7 +137,6 @@ def test_no_order_of_telling_words_raises(said: list[tuple[str, str]]) -> None:
         assert 0 <= place["start"] < place["end"] <= len(said[place["turn"]][1])
 
 
-
 @settings(max_examples=100, deadline=None)
 @given(ODD)
 def test_words_partition_the_text(text: str) -> None:
