@@ -32,6 +32,7 @@ def label_secrets(scene: Scene, lang: Language, policy_unparsed: bool) -> None:
     """Add spans for secrets named in this turn or answered in it."""
     said = _named_here(scene, lang)
     _mixed(scene)
+    _spelled_out(scene, lang)
     item = scene.waiting(*SECRETS)
     if item is None or not item.asked or scene.turn - item.turn > WAIT or said:
         return
@@ -113,6 +114,23 @@ def _symbols(atoms: Sequence[Atom], at: int) -> int:
         if at < len(atoms) and atoms[at].text in SYMBOL_ENDS:
             at += 1
     return at
+
+
+def _spelled_out(scene: Scene, lang: Language) -> None:
+    """Find "capital r rover two thousand exclamation mark": nothing but a password is said so."""
+    atoms = scene.atoms
+    if scene.lacks(SYMBOL_ENDS) or scene.lacks(lang.words["letter_case"]):
+        return
+    for at in range(1, len(atoms) - 1):
+        if atoms[at].text not in SYMBOLS or atoms[at + 1].text not in SYMBOL_ENDS:
+            continue
+        cases = [
+            place for place in range(max(0, at - MAX_ANSWER), at - 1)
+            if lang.has("letter_case", atoms[place].text) and len(atoms[place + 1].text) == 1
+        ]  # fmt: skip
+        if cases and not any(atom.stop for atom in atoms[cases[0] : at]):
+            scene.add(cases[0], _symbols(atoms, at), "PASSWORD", 0.8, "answers",
+                      "password.spelled", "capitals and symbols said one by one")  # fmt: skip
 
 
 def _mixed(scene: Scene) -> None:

@@ -53,6 +53,7 @@ HEXADECIMAL = "0X"  # a number that computers show
 # tax forms of the United States and the United Kingdom, and what they are called by
 FORMS = frozenset({"1099", "1040", "1098", "P60", "P45", "P11D", "W2", "W4", "W9", "SA100"})
 LONG, LOCAL_REACH = 7, 8  # digits of a long number; atoms between it and such a word
+CARD_LOCAL_REACH = 3  # ... where it is as long as a card number
 COUNTED, LEAST_COUNTED = "12345678910", 9  # somebody counts to ten
 SPELLED = 5  # digits said one by one that are no amount
 SINGLY = 3  # digits said one by one that make an answer an identifier
@@ -135,10 +136,11 @@ def _time_or_day(scene: Scene, run: Run, lang: Language) -> bool:
     return run.values == 1 and after in lang.ordinals and scene.atoms[run.first].text in lang.tens
 
 
-def _far(scene: Scene, first: int, last: int) -> bool:
+def _far(scene: Scene, cue: Cue, run: Run) -> bool:
     """Whether words that name a sum or a reference stand too far off for a long number."""
-    return last - first > LOCAL_REACH or any(
-        scene.atoms[at].stop for at in range(max(0, first - 1), last)
+    reach = CARD_LOCAL_REACH if run.digits >= CARD_DIGITS else LOCAL_REACH
+    return run.first - cue.last > reach or any(
+        scene.atoms[at].stop for at in range(max(0, cue.last - 1), run.first)
     )
 
 
@@ -187,7 +189,7 @@ def _topic(
             and (cue.last <= evidence.card_end <= run.first)
         ):
             continue  # "pay my bill with the visa ... the back says ..."
-        if cue.topic in LOCAL and run.digits >= LONG and _far(scene, cue.last, run.first):
+        if cue.topic in LOCAL and run.digits >= LONG and _far(scene, cue, run):
             continue  # "a lot of bother. four nine two nine ..."
         if cue.topic == "ADDRESS" and gap > ADDRESS_REACH and not run.letters:
             continue  # a street address has its own grammar; a bare number must stand close

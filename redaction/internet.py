@@ -24,6 +24,7 @@ OWN_REACH = 12  # words between "our site" and its address
 MARK_REACH = 4  # words between an "underscore" and ordinary words of the same address
 MAX_OCTET = 6  # words of one number of an IP address
 LONG = 9  # digits in a web address that are no date
+JOINS = ("dash", "hyphen", "slash", "underscore")
 DOTS = ("dot", "period", "point")
 
 
@@ -51,6 +52,7 @@ def label_internet(scene: Scene, lang: Language) -> None:
     _spoken_ip(scene, lang)
     _spoken(scene, lang)
     _underscored(scene)
+    _world_wide(scene, lang)
 
 
 def _underscored(scene: Scene) -> None:
@@ -66,6 +68,27 @@ def _underscored(scene: Scene) -> None:
         last = number.last if number else last
         scene.add(first, last, "USERNAME", 0.7, "internet", "username.underscore",
                   "words joined by an underscore")  # fmt: skip
+
+
+def _world_wide(scene: Scene, lang: Language) -> None:
+    """Find "www dot my dash claim dot example slash p": whatever its last part is."""
+    atoms = scene.atoms
+    for at in () if scene.lacks(("www", "w")) else range(len(atoms) - 2):
+        first = at
+        if atoms[at].text == "w":
+            if not all(atom.text == "w" for atom in atoms[at : at + 3]):
+                continue
+            at += 2
+        elif atoms[at].text != "www":
+            continue
+        last = at + 1
+        while last + 1 < len(atoms) and atoms[last].text in (*DOTS, *JOINS):
+            run = scene.run_at(last + 1)
+            last = run.last if run else last + 2
+            if atoms[last - 1].stop:
+                break
+        if last > at + 2 and not scene.covered(first, last):
+            _url(scene, first, last, lang)
 
 
 def _spoken(scene: Scene, lang: Language) -> None:
@@ -264,8 +287,12 @@ def _host(atoms: Sequence[Atom], dot: int, lang: Language) -> int:
 def _url(scene: Scene, first: int, last: int, lang: Language) -> None:
     """Add a web address. One with a path, or said to be one's own, may lead to a person."""
     atoms = scene.atoms
+    while dot := next((at for at in range(first - 1, max(0, first - 4), -1)
+                       if atoms[at].text in DOTS), 0):  # fmt: skip
+        first = dot - 1  # "portal dot westmarch housing dot org"
     text = atoms[first].text
     path = "/" in text.removeprefix("https://").removeprefix("http://") or text.startswith("http")
+    path = path or any(atom.text == "slash" for atom in atoms[first:last])
     while last + 1 < len(atoms) and atoms[last].text == "slash":
         path = True
         last += 2

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from redaction.classify import LOCAL
 from redaction.language import Language
-from redaction.numbers import ENDS, Run
+from redaction.numbers import CORRECTION, ENDS, Run
 from redaction.scene import Scene, Span
 from redaction.shapes import SHAPES, by_length
 from redaction.tokens import AMOUNT, DIGITS, ORDINAL, TIME, WORD
@@ -34,7 +34,7 @@ WAIT = 3  # turns between a question, or the last piece of its answer, and a pie
 LEAD_IN = 6  # words between a cue and its number: "on the back is uh"
 SUM = 6  # words of a sum of money, and one
 LONGEST = 60  # words of a number
-AROUND = 4  # words beside a number that was found
+AROUND = 6  # words beside a number that was found
 MOST_WORDS = 12  # a longer turn is talk unless it names the number
 SURE, LIKE, BETWEEN, OTHER, PLAIN = "sure", "like", "between", "other", "plain"
 LIKELY = (SURE, LIKE)
@@ -122,6 +122,9 @@ def _places(scene: Scene, unlabelled: Sequence[Run], lang: Language) -> Iterator
 
 def _is_whole(scene: Scene, span: Span, lang: Language) -> bool:
     """Whether a number has all its digits: what stands beside it is something else."""
+    before = scene.atoms[max(0, span.first - 2) : span.first]
+    if any(atom.text in CORRECTION for atom in before):
+        return False  # "the twelfth no the thirteenth of september"
     months, inside = lang.words["months"], scene.atoms[span.first : span.last]
     if any(atom.text in months for atom in inside):  # whole with its day
         day = any(atom.text in lang.ordinals or atom.kind == ORDINAL for atom in inside)

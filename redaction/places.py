@@ -13,6 +13,7 @@ from redaction.scene import Scene
 from redaction.tokens import DIGITS, WORD, Atom
 
 LONGEST_HOUSE = 4  # digits of a house number
+HOUSES = frozenset({"cottage", "house", "farm", "lodge", "barn", "villa", "croft", "mill"})
 MAX_NAME = 4  # words of a street name
 MAX_TAIL = 16  # atoms after the street: flat, town, state, zip
 MAX_CITY = 3
@@ -157,6 +158,8 @@ def _house(scene: Scene, street: int, lang: Language, asked: bool) -> int | None
         return back - 1 if atoms[back - 1].text == "the" else back  # "the old forge mill lane"
     if asked and names and not weak:
         return back
+    if asked and names and atoms[street].text in HOUSES and _unknown(atoms[street - 1], lang):
+        return back  # "still at hawthorn cottage"
     if (
         names
         and not weak
