@@ -53,6 +53,16 @@ def run(site: Path, *arguments: str, stdin: str = "") -> subprocess.CompletedPro
     )
 
 
+def test_no_data_file_stayed_behind(installed: Path) -> None:
+    """Whatever lies beside the code in the tree is beside it in the wheel: packs, pages, schemas."""
+    listed = subprocess.run(
+        ["git", "ls-files", "redaction", "voice_pipeline"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout.split()  # fmt: skip
+    left = {name for name in listed if not (installed / name).is_file()}
+    assert left <= {"redaction/README.md"}
+
+
 def test_nothing_foreign_is_in_it(installed: Path) -> None:
     """Only our two packages become importable; models are data, recipes and tests stay out."""
     tops = {path.name for path in installed.iterdir() if not path.name.endswith(".dist-info")}
