@@ -91,6 +91,18 @@ def _towns(scene: Scene, lang: Language) -> None:
         if last > first and not firm and not scene.taken(first, last):
             scene.add(first, last, "ADDRESS", 0.6, "places", "address.town",
                       "a town where somebody lives")  # fmt: skip
+    for at in () if scene.agent else range(1, len(atoms)):  # "Sumner, IL"
+        town = atoms[at - 1]
+        if (
+            atoms[at].upper
+            and lang.has("state_codes", atoms[at].text)
+            and (town.capital and town.comma and town.kind == WORD and not town.upper)
+        ):
+            first = (
+                at - 2 if at > 1 and atoms[at - 2].capital and not atoms[at - 2].stop else at - 1
+            )
+            scene.add(first, at + 1, "ADDRESS", 0.6, "places", "address.town",
+                      "a town with the code of its state")  # fmt: skip
 
 
 def _unknown(atom: Atom, lang: Language) -> bool:

@@ -54,7 +54,7 @@ def run(site: Path, *arguments: str, stdin: str = "") -> subprocess.CompletedPro
 
 
 def test_no_data_file_stayed_behind(installed: Path) -> None:
-    """Whatever lies beside the code in the tree is beside it in the wheel: packs, pages, schemas."""
+    """Whatever lies beside the code in the tree is beside it in the wheel too."""
     listed = subprocess.run(
         ["git", "ls-files", "redaction", "voice_pipeline"],
         cwd=ROOT, capture_output=True, text=True, check=True,
