@@ -52,6 +52,7 @@ READ_BACK = 4  # first digits by which a read-back is known
 HEXADECIMAL = "0X"  # a number that computers show
 # tax forms of the United States and the United Kingdom, and what they are called by
 FORMS = frozenset({"1099", "1040", "1098", "P60", "P45", "P11D", "W2", "W4", "W9", "SA100"})
+FORM_TOPICS = frozenset({"", "TAX_ID", "SSN", "NATIONAL_INSURANCE"})  # talked about beside them
 LONG, LOCAL_REACH = 7, 8  # digits of a long number; atoms between it and such a word
 CARD_LOCAL_REACH = 3  # ... where it is as long as a card number
 COUNTED, LEAST_COUNTED = "12345678910", 9  # somebody counts to ten
@@ -92,10 +93,7 @@ def label_runs(scene: Scene, dates: Sequence[Date], policy: Policy, lang: Langua
         if run.text in kept and not is_card(run):
             scene.keep_reference(run, 0.6, "repeated")
             continue
-        if scene.taken(run.first, run.last) or run.text.startswith(HEXADECIMAL):
-            continue
-        counted = run.values >= LEAST_COUNTED and COUNTED.startswith(run.text)
-        if run.text in FORMS or counted:
+        if scene.taken(run.first, run.last):
             continue
         if not run.digits:
             _label_letters(scene, run, lang, evidence)
@@ -103,6 +101,8 @@ def label_runs(scene: Scene, dates: Sequence[Date], policy: Policy, lang: Langua
         if _time_or_day(scene, run, lang):
             continue
         topic, weight, rule = _topic(scene, run, following, lang, evidence)
+        if _impersonal(scene, run, topic):
+            continue
         if not _redact(scene, run, topic, rule, policy, lang, evidence.bare):
             if topic == REFERENCE and len(run.text) >= NEAR_LENGTH - 1:
                 kept.add(run.text)
@@ -134,6 +134,15 @@ def _time_or_day(scene: Scene, run: Run, lang: Language) -> bool:
         return True
     after = scene.atoms[run.last].text if run.last < len(scene.atoms) else ""
     return run.values == 1 and after in lang.ordinals and scene.atoms[run.first].text in lang.tens
+
+
+def _impersonal(scene: Scene, run: Run, topic: str) -> bool:
+    """Whether a run is a tax form, a code of a computer or counting, and no answer."""
+    before = scene.atoms[run.first - 1].text if run.first else ""
+    if run.text in FORMS and before in ("a", "the", "your", "my", "form"):
+        return topic in FORM_TOPICS
+    counted = run.values >= LEAST_COUNTED and COUNTED.startswith(run.text)
+    return not topic and (counted or run.text.startswith(HEXADECIMAL))
 
 
 def _far(scene: Scene, cue: Cue, run: Run) -> bool:

@@ -108,3 +108,23 @@ def test_one_misheard_digit_hides_no_other(number: tuple[str, list[str]], asked:
         texts = shown(("customer", f"my {kind} is {' '.join(words)}"))
     left = set(texts[-1].split()) - set(f"my {kind} is".split())
     assert not left & set(words)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said", "left"),
+    [
+        ("and the pin", "it's ten ninety nine", "it's [PIN]"),
+        ("your account number please", "one two three four five six seven eight nine",
+         "[ACCOUNT_NUMBER]"),
+        ("the last four of your social", "ten forty", "[SSN]"),
+        ("hello", "you want my tax id or social for the ten ninety nine",
+         "you want my tax id or social for the ten ninety nine"),
+        ("press and hold", "one two three four five six seven eight nine ten okay it's orange",
+         "one two three four five six seven eight nine ten okay it's orange"),
+        ("what does it say", "it says zero x eight zero zero seven zero zero five seven",
+         "it says zero x eight zero zero seven zero zero five seven"),
+    ],
+)  # fmt: skip
+def test_forms_and_counting_are_no_numbers_of_a_person(asked: str, said: str, left: str) -> None:
+    """A tax form, counting to ten and a code of a computer stay; asked for, they are answers."""
+    assert shown(("agent", asked), ("customer", said))[1] == left
