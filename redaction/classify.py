@@ -102,6 +102,8 @@ def label_runs(scene: Scene, dates: Sequence[Date], policy: Policy, lang: Langua
             continue
         topic, weight, rule = _topic(scene, run, following, lang, evidence)
         if _impersonal(scene, run, topic):
+            scene.keep(run.first, run.last, REFERENCE, 0.5, "numbers", "reference.form",
+                       "a tax form, a code of a computer or counting")  # fmt: skip
             continue
         if not _redact(scene, run, topic, rule, policy, lang, evidence.bare):
             if topic == REFERENCE and len(run.text) >= NEAR_LENGTH - 1:

@@ -127,11 +127,10 @@ def load_language(code: str) -> Language:
     )
     numbers, names, street = raw["numbers"], raw["names"], raw["street"]
     spaced: dict[str, str] = {
-        key: raw[key]
+        key: raw.get(key, "")
         for key in ("joiners", "corrections", "sound_alikes", "letter_alikes", "fillers",
                     "units_after", "units_before", "money", "months", "days", "leads", "common",
                     "everyday")
-        if key in raw
     }  # fmt: skip
     spaced |= {
         "nato": raw["letters"]["nato"],
@@ -151,8 +150,8 @@ def load_language(code: str) -> Language:
         "word_names": names["word_names"],
         "given": names["given"],
         "things": names["things"],
-        "firms": names["firms"],
-        "countries": names["countries"],
+        "firms": names.get("firms", ""),
+        "countries": names.get("countries", ""),
         "no_secret": raw["no_secret"],
         "surnames": names["surnames"],
     }
@@ -162,7 +161,7 @@ def load_language(code: str) -> Language:
         "acronyms": raw["letters"]["acronyms"],
         "states": street["states"],
         "place_fields": street["fields"],
-        "town_leads": street["town_leads"],
+        "town_leads": street.get("town_leads", ""),
         "asks": raw["asks"],
         "topic_changes": raw["topic_changes"],
         "stalls": raw["stalls"],

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from redaction.classify import LOCAL
+from redaction.labels import REFERENCE
 from redaction.language import Language
 from redaction.numbers import CORRECTION, ENDS, Run
 from redaction.scene import Scene, Span
@@ -146,10 +147,12 @@ def _answers(scene: Scene) -> Iterator[_Place]:
 
 
 def _barred(scene: Scene) -> list[str]:
-    """Return what is known of each atom of a turn at first: words of a cue are no digits."""
+    """Return what is known of each atom at first: cues and references are no digits of a person."""
     kinds = [""] * len(scene.atoms)
-    for cue in scene.heading.cues:
-        kinds[cue.first : cue.last] = [PLAIN] * (cue.last - cue.first)
+    barred = [(cue.first, cue.last) for cue in scene.heading.cues]
+    barred += [(span.first, span.last) for span in scene.kept if span.label == REFERENCE]
+    for first, last in barred:
+        kinds[first:last] = [PLAIN] * (last - first)
     return kinds
 
 
