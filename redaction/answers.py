@@ -153,8 +153,12 @@ def _mixed(scene: Scene) -> None:
 def _value(scene: Scene, cue: Cue, lang: Language) -> int | None:
     """Return where the value behind the name of a secret may begin; None where nothing says so."""
     atoms, at = scene.atoms, cue.last
-    if atoms[at - 1].text in LINKS or atoms[at - 1].text.endswith("'s"):
+    if atoms[at - 1].text in LINKS:
         return at
+    after = atoms[at].text if at < len(atoms) else "no"
+    idle = lang.has("no_secret", after) or lang.has("leads", after)
+    if atoms[at - 1].text.endswith("'s") and not idle:
+        return at  # "the password's pineapple"
     if (link := _link(atoms, at, LINK_REACH, LINKS)) is not None:
         return link + 1
     telling = cue.topic in ("USERNAME", "PASSWORD") and not scene.heading.question

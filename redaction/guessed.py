@@ -24,7 +24,7 @@ EDGES = ("leads", "fillers", "months", "days", "units_after")  # no address begi
 ENDINGS = (("s", ""), ("es", ""), ("ies", "y"), ("ed", ""), ("d", ""), ("ing", ""), ("ing", "e"),
            ("er", ""), ("r", ""), ("rs", ""), ("ly", ""), ("y", ""))  # fmt: skip
 OF_LABELS = frozenset(word.lower() for label in LABELS for word in label.split("_"))
-LONE = 0.92  # how sure the model must be of one word in lower case that nobody asked for
+LONE = 0.9  # how sure the model must be of one word in lower case that nobody asked for
 LONE_PLACE = 0.97  # ... and of a place without a number and a street word
 BASE, SPREAD = 0.3, 0.4  # score of a span: never above what rules say of the same words
 
@@ -70,7 +70,8 @@ def _person(scene: Scene, item: Guess, lang: Language) -> None:
     doubtful = all(_doubtful(scene, at, atom, lang) for at, atom in words)
     if len(words) == 1 and item.sure < LONE:
         at, atom = words[0]
-        known = lang.has("given", atom.text) or lang.has("surnames", atom.text)
+        text = atom.text.removesuffix("'s")
+        known = lang.has("given", text) or lang.has("surnames", text)
         doubtful = doubtful or not (known or _stands_out(scene, at))
     if asked and doubtful:  # "can you spell your name", "... because i'm at an airport"
         asked = not all(_small(atom, lang) for _, atom in words)
@@ -121,7 +122,7 @@ def _address(scene: Scene, item: Guess, lang: Language) -> None:
         if first >= last:
             continue
         counted = any(atom.kind != WORD or _number(atom, lang) for atom in scene.atoms[first:last])
-        known = counted or _asked(scene, "ADDRESS")
+        known = counted or scene.run_before(first) or _asked(scene, "ADDRESS")
         lists = EVERYDAY if known else ORDINARY  # "fourteen larkspur", not "the sea view"
         bare = all(
             atom.kind != WORD

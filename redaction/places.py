@@ -171,7 +171,9 @@ def _house(scene: Scene, street: int, lang: Language, asked: bool) -> int | None
     if asked and names and not weak:
         return back
     if asked and names and atoms[street].text in HOUSES and _unknown(atoms[street - 1], lang):
-        return back  # "still at hawthorn cottage"
+        ahead = atoms[street + 1 : street + 1 + MAX_HOUSE]
+        if not any(lang.has("street_types", atom.text) for atom in ahead):
+            return back  # "still at hawthorn cottage"
     if (
         names
         and not weak
