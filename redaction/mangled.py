@@ -28,6 +28,7 @@ DIGITS_ALONE = frozenset({
     "CARD_NUMBER", "CARD_CVV", "CARD_EXPIRY", "SSN", "PHONE", "SORT_CODE", "ROUTING_NUMBER", "PIN",
     "DOB",
 })  # fmt: skip
+HESITATION = frozenset({"hang", "hold"})
 DENSE, DENSE_SURE = 9, 7  # words like digits, and of them sure ones, that are a number anywhere
 PIECE, SHORTEST = 6, 2  # words of a turn that continues an answer, and of one that is all answer
 NAMED = frozenset({"DRIVER_LICENSE"})  # may begin with letters of a name said as a word
@@ -35,7 +36,7 @@ WAIT = 3  # turns between a question, or the last piece of its answer, and a pie
 LEAD_IN = 6  # words between a cue and its number: "on the back is uh"
 SUM = 6  # words of a sum of money, and one
 LONGEST = 60  # words of a number
-AROUND = 6  # words beside a number that was found
+AROUND = 12  # words beside a number that was found
 MOST_WORDS = 12  # a longer turn is talk unless it names the number
 SURE, LIKE, BETWEEN, OTHER, PLAIN = "sure", "like", "between", "other", "plain"
 LIKELY = (SURE, LIKE)
@@ -123,9 +124,10 @@ def _places(scene: Scene, unlabelled: Sequence[Run], lang: Language) -> Iterator
 
 def _is_whole(scene: Scene, span: Span, lang: Language) -> bool:
     """Whether a number has all its digits: what stands beside it is something else."""
-    before = scene.atoms[max(0, span.first - 2) : span.first]
-    if any(atom.text in CORRECTION for atom in before):
-        return False  # "the twelfth no the thirteenth of september"
+    beside = scene.atoms[max(0, span.first - 2) : span.first]
+    beside += scene.atoms[span.last : span.last + 3]
+    if any(atom.text in CORRECTION or atom.text in HESITATION for atom in beside):
+        return False  # "the twelfth no the thirteenth of september", "one oh hang on zero one"
     months, inside = lang.words["months"], scene.atoms[span.first : span.last]
     if any(atom.text in months for atom in inside):  # whole with its day
         day = any(atom.text in lang.ordinals or atom.kind == ORDINAL for atom in inside)
