@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import logging
 import sqlite3
 import subprocess
 import sys
@@ -136,6 +138,15 @@ def finish(engine: Engine, run: str) -> Outcome:
         assert time.monotonic() < deadline
         time.sleep(0.02)
     return engine.outcome(run)
+
+
+def test_a_closed_stream_of_the_librarys_log_ends_nothing(store: Store, workshop: Workshop) -> None:
+    """The engine starts whoever began to log before it, and whatever became of the stream."""
+    stream = io.StringIO()
+    logging.getLogger("dbos").addHandler(logging.StreamHandler(stream))
+    stream.close()
+    Engine(store, workshop).close()
+    assert [type(one) for one in logging.getLogger("dbos").handlers] == [logging.NullHandler]
 
 
 def test_a_call_runs_every_stage_once(store: Store, engine: Engine, workshop: Workshop) -> None:

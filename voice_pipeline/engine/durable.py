@@ -23,6 +23,7 @@ from voice_pipeline.domain import Received, Ref
 from voice_pipeline.engine.executors import Executor
 from voice_pipeline.engine.forgetting import forget_runs
 from voice_pipeline.engine.heartbeats import Heartbeats
+from voice_pipeline.engine.hush import hush
 from voice_pipeline.engine.journal import JournalSerializer
 from voice_pipeline.engine.memo import FORGOTTEN, Held, Memo
 from voice_pipeline.engine.naming import (
@@ -121,7 +122,7 @@ class Engine:
             )
             if self._many or duty.beats:
                 self.heartbeats.start(self.recover)
-            logging.getLogger("dbos").setLevel(logging.CRITICAL)
+            hush()
             DBOS(
                 config={
                     "name": "voice-pipeline",
@@ -155,7 +156,7 @@ class Engine:
 
             self._call, self._stage = call, stage
             DBOS.launch()
-            logging.getLogger("dbos").setLevel(logging.CRITICAL)
+            hush()
             if duty.queues:
                 register(duty.limits)
 
