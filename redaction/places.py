@@ -10,17 +10,15 @@ from redaction.dialogue import find_all, match
 from redaction.language import Language
 from redaction.numbers import is_quantity
 from redaction.scene import Scene
-from redaction.tokens import DIGITS, WORD, Atom
+from redaction.tokens import DIGITS, WORD
+from redaction.towns import MAX_CITY, find_states, find_towns, is_unknown
 
 LONGEST_HOUSE = 4  # digits of a house number
 HOUSES = frozenset({"cottage", "house", "farm", "lodge", "barn", "villa", "croft", "mill"})
 MAX_NAME = 4  # words of a street name
 MAX_TAIL = 16  # atoms after the street: flat, town, state, zip
-MAX_CITY = 3
-MAX_TOWN = 2  # words of a town that nobody asked for
 MAX_HOUSE = 5  # words of a house's name between "deliver to" and its street
 SHORT_ANSWER = 9  # words
-EARLY = 4  # atoms: a piece of an address begins its turn
 STREET_NAMES = frozenset({"church", "station", "school", "mill", "high", "main", "spring", "market",
                           "water", "old", "new", "center", "lake", "river", "king's", "queen's",
                           "long", "green", "park", "bridge", "college"})  # fmt: skip
@@ -73,55 +71,9 @@ def label_places(scene: Scene, lang: Language, asked: bool) -> None:
         scene.add(first, last, "ADDRESS", 0.85, "places", "address.street", "a street address")
         until = last
     _fields(scene, lang)
-    _states(scene, lang)
+    find_states(scene, lang)
     _unit_numbers(scene, lang, asked)
-    _towns(scene, lang)
-
-
-def _towns(scene: Scene, lang: Language) -> None:
-    """Find the town that somebody lives in: "I'm in Mildura"."""
-    atoms = scene.atoms
-    for _, first in find_all(atoms, lang.lists["town_leads"], scene.said):
-        last = first
-        while last < len(atoms) and last - first < MAX_TOWN and _unknown(atoms[last], lang):
-            last += 1
-            if atoms[last - 1].stop or atoms[last - 1].comma:
-                break
-        firm = last < len(atoms) and lang.has("firms", atoms[last].text)
-        if last > first and not firm and not scene.taken(first, last):
-            scene.add(first, last, "ADDRESS", 0.6, "places", "address.town",
-                      "a town where somebody lives")  # fmt: skip
-    for at in () if scene.agent else range(1, len(atoms)):  # "Sumner, IL"
-        town = atoms[at - 1]
-        if (
-            atoms[at].upper
-            and lang.has("state_codes", atoms[at].text)
-            and (town.capital and town.comma and town.kind == WORD and not town.upper)
-        ):
-            first = (
-                at - 2 if at > 1 and atoms[at - 2].capital and not atoms[at - 2].stop else at - 1
-            )
-            scene.add(first, at + 1, "ADDRESS", 0.6, "places", "address.town",
-                      "a town with the code of its state")  # fmt: skip
-
-
-def _unknown(atom: Atom, lang: Language) -> bool:
-    """Whether a word is none of everyday talk, no country, no number and no abbreviation."""
-    text = atom.text.removesuffix("'s")
-    return (
-        atom.kind == WORD
-        and len(text) > 2
-        and not atom.upper
-        and text not in lang.counts
-        and text not in lang.ordinals
-        and not text.endswith(("ing", "ed", "ly"))
-        and not any(
-            lang.has(name, word)
-            for name in ("ordinary", "common", "leads", "fillers", "countries", "months", "days",
-                         "street_types", "firms", "units_after")
-            for word in (text, text.removesuffix("s"))
-        )
-    )  # fmt: skip
+    find_towns(scene, lang)
 
 
 def _house(scene: Scene, street: int, lang: Language, asked: bool) -> int | None:
@@ -170,7 +122,7 @@ def _house(scene: Scene, street: int, lang: Language, asked: bool) -> int | None
         return back - 1 if atoms[back - 1].text == "the" else back  # "the old forge mill lane"
     if asked and names and not weak:
         return back
-    if asked and names and atoms[street].text in HOUSES and _unknown(atoms[street - 1], lang):
+    if asked and names and atoms[street].text in HOUSES and is_unknown(atoms[street - 1], lang):
         ahead = atoms[street + 1 : street + 1 + MAX_HOUSE]
         if not any(lang.has("street_types", atom.text) for atom in ahead):
             return back  # "still at hawthorn cottage"
@@ -280,46 +232,6 @@ def _fields(scene: Scene, lang: Language) -> None:
         if last > end:
             scene.add(end, last, "ADDRESS", 0.6, "places", "address.field",
                       "what follows the name of a part of an address")  # fmt: skip
-
-
-def _states(scene: Scene, lang: Language) -> None:
-    """Find a state or its code right before a five-digit zip, with the town before it."""
-    atoms = scene.atoms
-    for run in scene.runs:
-        if run.letters or run.digits not in (5, 9) or not run.first:
-            continue
-        first = None
-        for back in (1, 2):
-            at = run.first - back
-            if at >= 0:
-                hit = match(atoms, at, lang.lists["states"])
-                if hit is not None and hit[0] == run.first:
-                    first = at
-        at = run.first - 1
-        if (
-            first is None
-            and lang.has("state_codes", atoms[at].text)
-            and (atoms[at].capital or not lang.has("common", atoms[at].text))
-            and len(atoms[at].text) == 2
-        ):
-            first = at
-        if first is None:
-            continue
-        for _ in range(2):
-            if first and _town(atoms[first - 1], lang):
-                first -= 1
-        scene.add(first, run.last, "ADDRESS", 0.8, "places", "address.state_zip",
-                  "a state with its zip code")  # fmt: skip
-
-
-def _town(atom: Atom, lang: Language) -> bool:
-    return (
-        atom.kind == WORD
-        and not atom.stop
-        and len(atom.text) > 1
-        and not lang.has("common", atom.text)
-        and not lang.has("leads", atom.text)
-    )
 
 
 def _unit_numbers(scene: Scene, lang: Language, asked: bool) -> None:
@@ -465,20 +377,3 @@ def _before_postcode(scene: Scene, at: int, lang: Language) -> bool:
     if atom.kind != WORD or lang.has("leads", text):
         return text == "comma"
     return atom.capital or lang.has("street_types", text) or not lang.has("common", text)
-
-
-def town_piece(scene: Scene, lang: Language) -> None:
-    """Take "in Milford" while an address is being given."""
-    atoms = scene.atoms
-    for at in range(min(len(atoms) - 1, EARLY)):
-        if atoms[at].text not in ("in", "near"):
-            continue
-        last = at + 1
-        while last < len(atoms) and last <= at + MAX_CITY and _town(atoms[last], lang):
-            last += 1
-            if atoms[last - 1].stop or atoms[last - 1].comma:
-                break
-        if last > at + 1 and not lang.has("months", atoms[at + 1].text):
-            scene.add(at + 1, last, "ADDRESS", 0.8, "places", "address.town",
-                      "a town while an address is being given")  # fmt: skip
-            return

@@ -16,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from redaction import answers, classify, dates, internet, names, places
+from redaction import answers, classify, dates, internet, names, places, towns
 from redaction.again import names_again, numbers_again, streets_again
 from redaction.dialogue import Dialogue, find_all, head, said_in
 from redaction.forms import find_forms
@@ -196,7 +196,7 @@ class Redactor:
                 if (fresh or not address.answered) and not other:
                     places.answer_place(scene, lang, fresh)
             if address is not None and address.asked:
-                places.town_piece(scene, lang)
+                towns.town_piece(scene, lang)
             if any(span.label == "ADDRESS" for span in scene.spans):
                 scene.answered("ADDRESS", 8)
             found = []
