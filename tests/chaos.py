@@ -85,6 +85,9 @@ def run(
         blow = begun + 6
         while time.monotonic() - begun < most:
             time.sleep(0.25)
+            for number, worker in enumerate(workers):  # as a supervisor does: it could not start
+                if worker.poll() is not None:  # while the database was down
+                    workers[number] = start(folder, database, WORKERS[number])
             if time.monotonic() > blow and seen.kills < kills:
                 number = rng.randrange(len(workers))
                 os.kill(workers[number].pid, signal.SIGKILL)
