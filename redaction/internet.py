@@ -287,7 +287,8 @@ def _host(atoms: Sequence[Atom], dot: int, lang: Language) -> int:
 def _url(scene: Scene, first: int, last: int, lang: Language) -> None:
     """Add a web address. One with a path, or said to be one's own, may lead to a person."""
     atoms = scene.atoms
-    while dot := next((at for at in range(first - 1, max(0, first - 4), -1)
+    least = max(0, first - MAX_DOMAIN)
+    while dot := next((at for at in range(first - 1, max(least, first - 4), -1)
                        if atoms[at].text in DOTS), 0):  # fmt: skip
         first = dot - 1  # "portal dot westmarch housing dot org"
     text = atoms[first].text

@@ -205,6 +205,7 @@ TALK = [
     "i live at forty two elm street springfield illinois six two seven oh four",
     "my name is dorothy whitcombe and my email is dot w at gmail dot com",
     "it was forty dollars on the third of may and i will call you in three days",
+    "it is portal dot a dot org dot a dot org dot a dot org",
     "born on march third nineteen eighty five and the sort code is twenty thirty forty",
 ]
 
